@@ -1,0 +1,2 @@
+//! The contract between the kernel programs and the loader: `#[repr(C)]` integers and byte arrays, nothing else.
+#![no_std]

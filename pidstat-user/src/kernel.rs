@@ -1,0 +1,1 @@
+//! What this kernel allows: field offsets from BTF, the ladder of alternatives, loading and attaching, and reasons.

@@ -1,0 +1,72 @@
+//! One instant of the machine as plain data: what a source fills and `rate` compares.
+//!
+//! Counters are cumulative and carry their unit in the name. A value that could not be had is a [`Missing`] with its
+//! reason, never a zero.
+
+pub mod facts;
+pub mod system;
+pub mod task;
+
+pub use facts::{Facts, Pids, Want};
+pub use system::{Host, Losses, Origin, System};
+pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+
+/// Why a value is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Missing {
+    /// No chosen column needs it, so it was not read.
+    NotAsked,
+    /// The kernel refused it to this user.
+    NoPermission,
+    /// The task ended while it was being read.
+    Gone,
+    /// This kernel does not have it.
+    NotInKernel,
+    /// The kernel has it but did not measure it (delay accounting off, or on only after the task was forked).
+    NotMeasured,
+    /// The chosen source cannot supply it.
+    NotInSource,
+    /// The counter was lower than before; a difference would be garbage.
+    WentBackwards,
+    /// The task has nothing of the kind (a kernel thread has no user memory; an average has no CPU number).
+    DoesNotApply,
+}
+
+impl Missing {
+    /// Says the reason in a few words, for JSON, `doctor` and messages.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Missing::NotAsked => "not asked for",
+            Missing::NoPermission => "no permission",
+            Missing::Gone => "the task ended",
+            Missing::NotInKernel => "not in this kernel",
+            Missing::NotMeasured => "not measured by the kernel",
+            Missing::NotInSource => "not known to this source",
+            Missing::WentBackwards => "the counter went backwards",
+            Missing::DoesNotApply => "does not apply",
+        }
+    }
+}
+
+/// A value, or the reason why there is none.
+pub type Reading<T> = Result<T, Missing>;
+
+/// One instant: when it was, what the machine as a whole said, and every task.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// Time since boot in nanoseconds (CLOCK_BOOTTIME; `/proc/uptime` where files are played back), taken just before
+    /// the tasks were read.
+    pub uptime_ns: u64,
+    /// Wall clock in nanoseconds since the epoch, taken at the same moment.
+    pub epoch_ns: i64,
+    /// Figures of the whole machine.
+    pub system: System,
+    /// Sorted by [`TaskKey`]'s order: ascending tgid, the process row (tid 0) before its threads.
+    pub tasks: Vec<Task>,
+    /// Traffic that hooks saw for processes which are in no row: ended, or outside this PID namespace (`tgid` 0).
+    /// Each carries key, comm, uid and traffic; everything else is `Gone`. Sorted like `tasks`. Cumulative, and kept
+    /// from sample to sample, so that a difference is exact.
+    pub departed: Vec<Task>,
+    /// Which source and rung filled this sample, and what was lost.
+    pub origin: Origin,
+}

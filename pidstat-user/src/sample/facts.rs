@@ -1,0 +1,84 @@
+//! What a run needs to know: the union of the facts of its columns, filters and sort keys, and the tasks it is about.
+
+use std::ops::{BitOr, BitOrAssign};
+
+/// A set of facts about tasks; sources read only what is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts(u32);
+
+impl Facts {
+    /// Nothing beyond identity (key, ppid, uid, comm), CPU times, faults and memory, which every source reads anyway.
+    pub const NONE: Facts = Facts(0);
+    /// Real uid of the task (`status`).
+    pub const OWNER: Facts = Facts(1);
+    /// Run-queue delay and on-CPU time (`schedstat`).
+    pub const SCHED: Facts = Facts(1 << 1);
+    /// Voluntary and involuntary context switches (`status`).
+    pub const SWITCHES: Facts = Facts(1 << 2);
+    /// Disk and syscall I/O counters (`io`).
+    pub const IO: Facts = Facts(1 << 3);
+    /// Block I/O and swap-in delay (`stat` field 42, `task_delay_info`).
+    pub const DELAYS: Facts = Facts(1 << 4);
+    /// Size and referenced part of the main stack (`smaps`).
+    pub const STACK: Facts = Facts(1 << 5);
+    /// Number of open file descriptors (`fd/`).
+    pub const FDS: Facts = Facts(1 << 6);
+    /// Bytes and packets sent and received.
+    pub const TRAFFIC: Facts = Facts(1 << 7);
+    /// The command line (`cmdline`).
+    pub const CMDLINE: Facts = Facts(1 << 8);
+    /// Jiffies of all CPUs together (first line of `/proc/stat`).
+    pub const TOTAL_CPU: Facts = Facts(1 << 9);
+    /// Installed memory (`/proc/meminfo`).
+    pub const MEM_TOTAL: Facts = Facts(1 << 10);
+    /// The name of the real user (`etc/passwd`).
+    pub const USER: Facts = Facts(1 << 11);
+
+    /// Says whether every fact of `other` is in this set.
+    pub const fn has(self, other: Facts) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Joins two sets; `|` for constants.
+    pub const fn and(self, other: Facts) -> Facts {
+        Facts(self.0 | other.0)
+    }
+}
+
+impl BitOr for Facts {
+    type Output = Facts;
+    fn bitor(self, other: Facts) -> Facts {
+        self.and(other)
+    }
+}
+
+impl BitOrAssign for Facts {
+    fn bitor_assign(&mut self, other: Facts) {
+        *self = self.and(other);
+    }
+}
+
+/// The processes a run is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pids {
+    /// Every process.
+    #[default]
+    All,
+    /// Only these (ascending, no duplicates). A number may be a thread's: `/proc/TID` exists, and pidstat shows the
+    /// process's sums under it.
+    Only(Vec<u32>),
+}
+
+/// What a source is opened for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// What to read.
+    pub facts: Facts,
+    /// Of which processes.
+    pub pids: Pids,
+    /// Whether every thread gets a row of its own besides the process row.
+    pub threads: bool,
+    /// Whether `sched` and `switches` of a process row are the sum over all its threads, dead ones included
+    /// (kpidstat), or the main thread's alone (what the kernel's per-process files show, and sysstat prints).
+    pub sum_threads: bool,
+}

@@ -1,0 +1,79 @@
+//! Figures of the whole machine, and where a sample came from.
+
+use super::{Missing, Reading};
+
+/// What does not change while a run lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// `uname -s`.
+    pub sysname: String,
+    /// `uname -n`.
+    pub nodename: String,
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// CPUs present, online or not (`cpuN` entries of `/sys/devices/system/cpu`; else of `/proc/stat`).
+    pub cpus: u32,
+    /// Clock ticks per second of the files read (`sysconf(_SC_CLK_TCK)`).
+    pub clock_ticks: u64,
+    /// Bytes in a page.
+    pub page_bytes: u64,
+}
+
+/// Figures of the whole machine at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// user+nice+system+idle+iowait+irq+softirq+steal of all CPUs together, in clock ticks (`/proc/stat`).
+    pub total_cpu_ticks: Reading<u64>,
+    /// MemTotal in KiB (`/proc/meminfo`).
+    pub mem_total_kib: Reading<u64>,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        System { total_cpu_ticks: Err(Missing::NotAsked), mem_total_kib: Err(Missing::NotAsked) }
+    }
+}
+
+/// Where a sample came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `ebpf`, `proc` or `replay`.
+    pub source: &'static str,
+    /// The rung that counted the traffic (`tracepoint`, ...); `Err` says why there is none.
+    pub net_rung: Option<Result<&'static str, String>>,
+    /// What was lost so far.
+    pub losses: Losses,
+}
+
+/// What could not be counted or shown exactly since the start, by reason; all zero on a healthy run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Socket events for which the kernel gave no socket storage.
+    pub storage_null: u64,
+    /// Flow entries that did not fit in the map.
+    pub flow_insert_failed: u64,
+    /// Final records of closed connections that did not fit in the ring buffer.
+    pub ring_full: u64,
+    /// Runs of a program that the kernel skipped because it was already running on that CPU.
+    pub recursion_misses: u64,
+    /// First reads of sockets that were older than the tool and not found at its start.
+    pub no_baseline: u64,
+    /// Process sums that no consistent walk could be had for in one sample; a lower bound was shown instead.
+    pub inconsistent: u64,
+}
+
+impl Losses {
+    /// The counters with their names, for every output.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("storage_null", self.storage_null),
+            ("flow_insert_failed", self.flow_insert_failed),
+            ("ring_full", self.ring_full),
+            ("recursion_misses", self.recursion_misses),
+            ("no_baseline", self.no_baseline),
+            ("inconsistent", self.inconsistent),
+        ]
+    }
+}

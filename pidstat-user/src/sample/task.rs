@@ -1,0 +1,246 @@
+//! One process or thread at one instant.
+
+use super::{Missing, Reading};
+use std::rc::Rc;
+
+/// What a task is called for its whole life: never a bare pid, which is reused.
+///
+/// The order is the order of display: processes by tgid, each process row (tid 0) before its threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    /// Process id in the PID namespace of the reader; 0 stands for everything outside it.
+    pub tgid: u32,
+    /// Thread id, or 0 for the row of the whole process.
+    pub tid: u32,
+    /// Start in clock ticks (1/100 s) since boot: field 22 of `/proc/PID/stat`, `start_boottime` / 10 ms.
+    pub start_ticks: u64,
+}
+
+/// The name of a task as the kernel keeps it, at most 15 bytes, in place so that a sample allocates nothing.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Comm {
+    bytes: [u8; 16],
+}
+
+impl Comm {
+    /// Keeps what stands before the first NUL, at most 15 bytes.
+    pub fn new(name: &[u8]) -> Comm {
+        let mut bytes = [0; 16];
+        let end = name.iter().position(|b| *b == 0).unwrap_or(name.len()).min(15);
+        bytes[..end].copy_from_slice(&name[..end]);
+        Comm { bytes }
+    }
+
+    /// The bytes of the name; any byte but NUL may be among them.
+    pub fn as_bytes(&self) -> &[u8] {
+        let end = self.bytes.iter().position(|b| *b == 0).unwrap_or(self.bytes.len());
+        &self.bytes[..end]
+    }
+}
+
+impl std::fmt::Debug for Comm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// CPU time in nanoseconds, cumulative, of the whole process or of one thread.
+///
+/// From `/proc` these are clock ticks times 10 000 000; from the kernel they are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// In user mode, guests included (`stat` field 14).
+    pub user_ns: u64,
+    /// In kernel mode (`stat` field 15).
+    pub system_ns: u64,
+    /// Running a virtual CPU (`stat` field 43).
+    pub guest_ns: u64,
+    /// The same three of the children that were waited for (fields 16, 17, 44).
+    pub children_user_ns: u64,
+    /// See `children_user_ns`.
+    pub children_system_ns: u64,
+    /// See `children_user_ns`.
+    pub children_guest_ns: u64,
+}
+
+/// Page faults, cumulative (`stat` fields 10 to 13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Served without I/O.
+    pub minor: u64,
+    /// That needed I/O.
+    pub major: u64,
+    /// Minor faults of children that were waited for.
+    pub children_minor: u64,
+    /// Major faults of children that were waited for.
+    pub children_major: u64,
+}
+
+/// Memory now, in bytes (`stat` fields 23 and 24). A kernel thread has zeros, as in `/proc`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Virtual size.
+    pub virtual_bytes: u64,
+    /// Resident set.
+    pub resident_bytes: u64,
+}
+
+/// Scheduler figures, cumulative (`schedstat`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sched {
+    /// Nanoseconds on a CPU.
+    pub run_ns: u64,
+    /// Nanoseconds runnable but waiting for a CPU.
+    pub wait_ns: u64,
+    /// Times put on a CPU.
+    pub timeslices: u64,
+}
+
+/// Context switches, cumulative (`status`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// The task gave the CPU up.
+    pub voluntary: u64,
+    /// The CPU was taken from it.
+    pub involuntary: u64,
+}
+
+/// I/O, cumulative (`io`, `task_io_accounting`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Bytes that read-like system calls returned.
+    pub rchar_bytes: u64,
+    /// Bytes handed to write-like system calls.
+    pub wchar_bytes: u64,
+    /// Read-like system calls.
+    pub read_calls: u64,
+    /// Write-like system calls.
+    pub write_calls: u64,
+    /// Bytes fetched from storage.
+    pub read_bytes: u64,
+    /// Bytes sent towards storage.
+    pub write_bytes: u64,
+    /// Written bytes that never reached storage because the page was dropped.
+    pub cancelled_write_bytes: u64,
+}
+
+/// Time spent waiting, cumulative, in nanoseconds (`task_delay_info`; `stat` field 42 has their sum in ticks).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// For block I/O, swap-in included: what `stat` field 42 shows.
+    pub block_io_ns: u64,
+}
+
+/// The main stack's mapping (`smaps`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// Reserved, in KiB.
+    pub size_kib: u64,
+    /// Referenced, in KiB.
+    pub referenced_kib: u64,
+}
+
+/// Network traffic, cumulative, loopback included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes the kernel accepted from the application.
+    pub tx_bytes: u64,
+    /// Bytes the application took.
+    pub rx_bytes: u64,
+    /// TCP segments and UDP messages sent.
+    pub tx_packets: u64,
+    /// TCP segments and UDP messages received.
+    pub rx_packets: u64,
+}
+
+/// One process or one thread.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Identity.
+    pub key: TaskKey,
+    /// Parent's process id, 0 if it is outside the PID namespace.
+    pub ppid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Name of that user; absent when not asked for or when nobody has that id.
+    pub user: Option<Rc<str>>,
+    /// State letter as in `/proc/PID/stat`.
+    pub state: u8,
+    /// Whether it is a kernel thread (PF_KTHREAD).
+    pub kernel_thread: bool,
+    /// Name, at most 15 bytes.
+    pub comm: Comm,
+    /// The longer name that `/proc` shows for some kernel threads (`kworker/1:1H-kblockd`).
+    pub long_name: Option<Rc<[u8]>>,
+    /// Arguments joined by blanks, no trailing blank; absent when not asked for or empty.
+    pub cmdline: Option<Rc<[u8]>>,
+    /// Threads in the process.
+    pub threads: u32,
+    /// CPU it last ran on.
+    pub processor: u32,
+    /// Realtime priority, 0 to 99 (`stat` field 40).
+    pub rt_priority: u32,
+    /// Scheduling policy (`stat` field 41).
+    pub policy: u32,
+    /// CPU time.
+    pub cpu: Cpu,
+    /// Page faults.
+    pub faults: Faults,
+    /// Memory; a thread's is its process's.
+    pub memory: Memory,
+    /// Scheduler figures.
+    pub sched: Reading<Sched>,
+    /// Context switches.
+    pub switches: Reading<Switches>,
+    /// I/O.
+    pub io: Reading<Io>,
+    /// Delays.
+    pub delays: Reading<Delays>,
+    /// Main stack.
+    pub stack: Reading<Stack>,
+    /// Open file descriptors.
+    pub fds: Reading<u32>,
+    /// Network traffic of the process; a thread has none of its own.
+    pub traffic: Reading<Traffic>,
+}
+
+impl Task {
+    /// A task of which nothing is known but its key and name; everything that can be missing is, for `why`.
+    pub fn blank(key: TaskKey, comm: Comm, why: Missing) -> Task {
+        Task {
+            key,
+            ppid: 0,
+            uid: 0,
+            user: None,
+            state: b'?',
+            kernel_thread: false,
+            comm,
+            long_name: None,
+            cmdline: None,
+            threads: 0,
+            processor: 0,
+            rt_priority: 0,
+            policy: 0,
+            cpu: Cpu::default(),
+            faults: Faults::default(),
+            memory: Memory::default(),
+            sched: Err(why),
+            switches: Err(why),
+            io: Err(why),
+            delays: Err(why),
+            stack: Err(why),
+            fds: Err(why),
+            traffic: Err(why),
+        }
+    }
+
+    /// Whether this is the row of a whole process.
+    pub fn is_process(&self) -> bool {
+        self.key.tid == 0
+    }
+
+    /// The name as `/proc/PID/stat` shows it.
+    pub fn name(&self) -> &[u8] {
+        self.long_name.as_deref().unwrap_or_else(|| self.comm.as_bytes())
+    }
+}

@@ -1,0 +1,56 @@
+//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants.
+
+pub mod ebpf;
+pub mod procfs;
+
+use crate::{
+    clock::Clock,
+    sample::{Host, Sample},
+};
+
+/// What ends a run.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// There are no more instants to play back; acts like SIGINT.
+    #[error("no more recorded instants")]
+    Exhausted,
+    /// A file without which there is no report.
+    #[error("Cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// The kernel side failed.
+    #[error("{0}")]
+    Kernel(String),
+}
+
+/// Something that fills samples.
+pub trait Source {
+    /// What does not change during the run.
+    fn host(&self) -> &Host;
+
+    /// Fills `out` with the present instant, reusing its memory. `previous` is the sample before it, for sources that
+    /// must not fall behind what was already shown.
+    fn sample(
+        &mut self,
+        clock: &Clock,
+        previous: Option<&Sample>,
+        out: &mut Sample,
+    ) -> Result<(), SourceError>;
+
+    /// Says once, for stderr, what the user loses by this source; `None` when nothing is lost.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
+    /// A descriptor that becomes readable when [`Source::drain`] should run between samples.
+    fn wakeup(&self) -> Option<std::os::fd::RawFd> {
+        None
+    }
+
+    /// Takes over what the kernel side has ready, so that its buffers never fill.
+    fn drain(&mut self) {}
+}

@@ -1,0 +1,1 @@
+//! The harness of the test suites: fake roots, workloads that know what they did, network namespaces, oracles.

@@ -12,11 +12,12 @@ mod setup;
 mod test;
 mod tidy;
 mod toolchain;
+mod unpacked;
 mod vm;
 
 use anyhow::Result;
 use clap::Parser;
-use std::ffi::OsString;
+use std::{ffi::OsString, process::ExitCode};
 
 /// The project's own commands. `build`, `run` and `test` call `setup` by themselves where something is missing.
 #[derive(Parser)]
@@ -75,8 +76,19 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    match Verb::parse() {
+fn main() -> ExitCode {
+    match carry_out(Verb::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not returned from main, which would add a backtrace where RUST_BACKTRACE is set.
+        Err(why) => {
+            command::say(format_args!("{why:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(verb: Verb) -> Result<()> {
+    match verb {
         Verb::Setup { tests } => setup::setup(tests),
         Verb::Build { release } => build::build(release).map(|_| ()),
         Verb::Run { release, args } => run::run(release, &args).map(|never| match never {}),

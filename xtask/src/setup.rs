@@ -4,12 +4,19 @@ use crate::{
     apt,
     command::{self, cargo, run, say},
     toolchain::{self, BPF_LINKER_VERSION},
+    unpacked::Unpacked,
 };
 use anyhow::{Context, Result, bail};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::path::{Path, PathBuf};
 
-/// A rustc of its own that brings `core` for the BPF target.
-const COMPILER: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
+/// A rustc of its own that brings `core` for the BPF target; `toolchain` looks for it under the same names.
+const COMPILER: Unpacked = Unpacked {
+    name: "rustc-web",
+    packages: &["rustc-web", "libstd-rust-web-dev-bpf"],
+    program: "rustc",
+    environment: "",
+    arguments: "--sysroot $top/usr",
+};
 
 /// What cargo itself needs to link a program.
 const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
@@ -29,7 +36,14 @@ pub const TESTS: [Need; 7] = [
 ];
 
 /// What `vm` starts.
-pub const VM: [Need; 1] = [("qemu-system-x86_64", "qemu-system-x86")];
+const QEMU: Unpacked = Unpacked {
+    name: "qemu",
+    packages: &["qemu-system-x86"],
+    program: "qemu-system-x86_64",
+    // Its firmware and its modules, which it looks for where the package would have put them.
+    environment: "QEMU_MODULE_DIR=$top/usr/lib/$triple/qemu",
+    arguments: "-L $top/usr/share/seabios -L $top/usr/share/qemu",
+};
 
 /// What `fresh` starts.
 pub const FRESH: [Need; 3] = [("debootstrap", "debootstrap"), ("unshare", "util-linux"), ("git", "git")];
@@ -51,16 +65,15 @@ pub fn setup(tests: bool) -> Result<()> {
     }
     match toolchain::compiler(&root) {
         Some(compiler) => say(format_args!("a Rust compiler for the BPF target: there ({compiler:?})")),
-        None => install_compiler(&root)?,
+        None => install_compiler()?,
     }
     match toolchain::linker(&root) {
         Some(path) => say(format_args!("bpf-linker: there ({})", path.display())),
         None => install_linker(&root)?,
     }
     if tests {
-        for needs in [&TESTS[..], &VM[..]] {
-            ensure(needs)?;
-        }
+        ensure(&TESTS)?;
+        qemu()?;
     }
     say("ready");
     Ok(())
@@ -102,7 +115,7 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
     apt::install(&packages)
 }
 
-fn install_compiler(root: &Path) -> Result<()> {
+fn install_compiler() -> Result<()> {
     if !apt::is_debian_12() {
         bail!(
             "this is not Debian 12, so the compiler for the kernel side comes from rustup; run:\n  \
@@ -112,47 +125,25 @@ fn install_compiler(root: &Path) -> Result<()> {
             toolchain::SETUP
         );
     }
-    let plan = apt::plan(&COMPILER)?;
-    if plan.remove.is_empty() && command::is_root() {
-        say(format_args!("a Rust compiler for the BPF target: apt-get install {}", COMPILER.join(" ")));
-        return apt::install(&COMPILER);
-    }
-    if command::is_root() {
-        say(format_args!("apt would remove {}, so the compiler is not installed", plan.remove.join(" ")));
-    } else {
-        say("apt installs for root only, so the compiler is not installed");
-    }
-    unpack_compiler(root, &plan.install)
+    COMPILER.install_or_unpack()
 }
 
-/// Unpacks the compiler and every library that it needs and the system lacks below the tools directory.
-fn unpack_compiler(root: &Path, packages: &[String]) -> Result<()> {
-    let into = toolchain::tools_dir(root).join("rustc-web");
-    say(format_args!("but unpacked below {}: {}", into.display(), packages.join(" ")));
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
+/// QEMU's program, after installing or unpacking it where it is missing.
+///
+/// # Errors
+/// When apt is not there or fails.
+pub fn qemu() -> Result<PathBuf> {
+    if command::has(QEMU.program) {
+        return Ok(QEMU.program.into());
     }
-    let debs = into.join("debs");
-    for package in packages {
-        apt::unpack(&apt::download(package, &debs)?, &into)?;
+    if let Some(unpacked) = QEMU.there() {
+        return Ok(unpacked);
     }
-    fs::remove_dir_all(&debs)?;
-    // The compiler finds its own libraries after those of the caller: rustup's cargo puts its libLLVM first, which is
-    // the one that bpf-linker was pinned for. Written last: its presence says that the rest is complete.
-    let wrapper = format!(
-        "#!/bin/sh\n\
-         # Runs the unpacked compiler with the libraries that were unpacked beside it.\n\
-         here=$(dirname \"$(readlink -f \"$0\")\")/../usr\n\
-         LD_LIBRARY_PATH=${{LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}}$here/lib/{0}-linux-gnu:$here/lib\n\
-         export LD_LIBRARY_PATH\n\
-         exec \"$here/bin/rustc\" --sysroot \"$here\" \"$@\"\n",
-        std::env::consts::ARCH
-    );
-    let rustc = into.join("bin/rustc");
-    fs::create_dir_all(into.join("bin"))?;
-    fs::write(&rustc, wrapper)?;
-    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    if !command::has("apt-get") {
+        bail!("{} is missing; install it first", QEMU.program);
+    }
+    QEMU.install_or_unpack()?;
+    Ok(QEMU.there().unwrap_or_else(|| QEMU.program.into()))
 }
 
 fn install_linker(root: &Path) -> Result<()> {

@@ -50,7 +50,7 @@ fn check(wanted: &[String]) -> Result<Tally> {
         bail!("{KERNELS} has no {unknown}, only {}", listed.keys().cloned().collect::<Vec<_>>().join(", "));
     }
     setup::if_missing()?;
-    setup::ensure(&setup::VM)?;
+    let qemu = setup::qemu()?;
     let guest = guest()?;
     let mut tally = Tally::default();
     for (name, facts) in listed.iter().filter(|(name, _)| all || wanted.contains(name)) {
@@ -62,7 +62,7 @@ fn check(wanted: &[String]) -> Result<Tally> {
         let initrd = dir.join("initramfs.cpio");
         let files = [("init", guest.as_path(), 0o755), ("kernels.toml", file.as_path(), 0o644)];
         fs::write(&initrd, initramfs::archive(&["dev", "proc", "sys", "tmp", "run"], &files)?)?;
-        tally.add(qemu::boot(&vmlinuz, &initrd, name, &dir.join("kernel.log"))?);
+        tally.add(qemu::boot(&qemu, &vmlinuz, &initrd, name, &dir.join("kernel.log"))?);
     }
     Ok(tally)
 }

@@ -40,10 +40,8 @@ pub fn ready(meta: &str, dir: &Path) -> Result<PathBuf> {
         .spawn()
         .context("dpkg-deb")?;
     let files = archive.stdout.take().context("stdout was piped")?;
-    run(Command::new("tar")
-        .args(["--extract", "--wildcards", "./boot/vmlinuz-*", "-C"])
-        .arg(dir)
-        .stdin(files))?;
+    // The directory comes first: tar takes it for the names that follow it.
+    run(Command::new("tar").arg("-C").arg(dir).args(["-x", "--wildcards", "./boot/vmlinuz-*"]).stdin(files))?;
     archive.wait()?;
     fs::remove_dir_all(&debs)?;
     image(&dir.join("boot")).with_context(|| format!("{package} holds no kernel image"))

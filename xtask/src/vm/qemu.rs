@@ -36,12 +36,12 @@ impl Drop for Machine {
 ///
 /// # Errors
 /// With the end of the kernel's log, when the guest did not come to its end.
-pub fn boot(kernel: &Path, initrd: &Path, name: &str, log: &Path) -> Result<Tally> {
+pub fn boot(program: &Path, kernel: &Path, initrd: &Path, name: &str, log: &Path) -> Result<Tally> {
     let start = Instant::now();
     if log.exists() {
         fs::remove_file(log)?;
     }
-    let mut qemu = Command::new("qemu-system-x86_64");
+    let mut qemu = Command::new(program);
     // "pc" and software emulation: "microvm" hung now and then under load, and nested KVM is rarely there.
     qemu.args(["-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"])

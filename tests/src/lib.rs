@@ -1,1 +1,3 @@
 //! The harness of the test suites: fake roots, workloads that know what they did, network namespaces, oracles.
+
+pub mod sandwich;

@@ -153,6 +153,9 @@ impl Plan {
 }
 
 fn schedule(args: &Args) -> Result<(Option<Duration>, Option<u64>), Usage> {
+    if let Some(extra) = args.extra.first() {
+        return Err(Usage(format!("unexpected argument {extra:?}: there is one interval and one count")));
+    }
     let interval = match &args.interval {
         None => None,
         Some(text) => {

@@ -6,13 +6,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Uses a given part of a CPU, evenly: spins for `busy` of every 100 ms.
+/// Uses a given part of a CPU, evenly: takes `busy` of CPU time in every 100 ms.
 const LOAD: &str = "
 import sys, time
 busy = float(sys.argv[1]) / 1000
 while True:
-    start = time.monotonic()
-    while time.monotonic() - start < busy:
+    start, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < busy:
         pass
     rest = 0.1 - (time.monotonic() - start)
     if rest > 0:

@@ -1,7 +1,294 @@
-//! The task family: one record per task from iter/task.
+//! The task family: one record per task from `iter/task`, the leader's with its process's part.
 #![no_std]
 #![no_main]
+
+mod field;
+
+use aya_ebpf::{
+    bindings::seq_file,
+    helpers::{bpf_get_current_pid_tgid, bpf_seq_write},
+};
+use core::{
+    mem::{MaybeUninit, size_of},
+    ptr::addr_of_mut,
+};
+use field::{constant, pointer_at, u32_at, u64_at};
+use pidstat_common::task::{Group, Leader, TaskOffsets, Thread, kind, want};
+
+#[unsafe(no_mangle)]
+static OFFSETS: TaskOffsets = TaskOffsets::ABSENT;
+/// What is asked for: bits of [`want`].
+#[unsafe(no_mangle)]
+static WANT: u32 = 0;
+/// Depth of the reader's PID namespace; 0 in the initial one.
+#[unsafe(no_mangle)]
+static LEVEL: u32 = 0;
+
+/// What the kernel hands to `iter/task`.
+#[repr(C)]
+pub struct Context {
+    meta: *const Meta,
+    task: *const u8,
+}
+
+#[repr(C)]
+struct Meta {
+    seq: *mut seq_file,
+    session: u64,
+    number: u64,
+}
+
+macro_rules! offset {
+    ($field:ident) => {
+        constant(&OFFSETS.$field)
+    };
+}
+
+macro_rules! put {
+    ($record:ident . $field:ident $([$index:literal])? = $value:expr) => {{
+        let value = $value;
+        // Volatile, or the compiler calls memset and memcpy, which it then makes into byte loops.
+        core::ptr::write_volatile(addr_of_mut!((*$record).$field $([$index])?), value)
+    }};
+}
+
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// Writes the record of one task.
+///
+/// # Safety
+/// Called by the kernel only, with its own context.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe extern "C" fn ps_task(context: *const Context) -> i32 {
+    // SAFETY: the verifier checks every access below: typed kernel pointers, offsets from a frozen map, and the record
+    // on the stack, of which exactly the part that was filled is written out.
+    unsafe {
+        let task = (*context).task;
+        if task.is_null() {
+            return 0;
+        }
+        let signal = pointer_at(task, offset!(signal));
+        let (global_tid, global_tgid) = (u32_at(task, offset!(pid)), u32_at(task, offset!(tgid)));
+        let (tid, tgid) = if constant(&LEVEL) == 0 {
+            (global_tid, global_tgid)
+        } else {
+            let leader = pointer_at(task, offset!(group_leader));
+            (number(task), if leader.is_null() { 0 } else { number(leader) })
+        };
+        if signal.is_null() || tid == 0 || tgid == 0 {
+            return 0;
+        }
+        let mut record = MaybeUninit::<Leader>::uninit();
+        let record = record.as_mut_ptr();
+        let own = addr_of_mut!((*record).thread);
+        let out = (*(*context).meta).seq;
+        let before = u32_at(signal, offset!(sig_seq));
+        if global_tid == global_tgid {
+            thread(own, task, tid, tgid, kind::LEADER);
+            group(addr_of_mut!((*record).group), task, signal, global_tgid);
+            consistency(own, signal, before);
+            bpf_seq_write(out, record.cast(), size_of::<Leader>() as u32);
+        } else {
+            thread(own, task, tid, tgid, 0);
+            consistency(own, signal, before);
+            bpf_seq_write(out, record.cast(), size_of::<Thread>() as u32);
+        }
+    }
+    0
+}
+
+/// Writes the depth of the PID namespace of whoever reads, once per thread of the reader.
+///
+/// # Safety
+/// Called by the kernel only, with its own context.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe extern "C" fn ps_level(context: *const Context) -> i32 {
+    // SAFETY: the verifier checks every access: typed kernel pointers and offsets from a frozen map.
+    unsafe {
+        let task = (*context).task;
+        if task.is_null() || u32_at(task, offset!(tgid)) != (bpf_get_current_pid_tgid() >> 32) as u32 {
+            return 0;
+        }
+        let pid = pointer_at(task, offset!(thread_pid));
+        if pid.is_null() {
+            return 0;
+        }
+        let mut level = u32_at(pid, offset!(pid_level));
+        bpf_seq_write((*(*context).meta).seq, addr_of_mut!(level).cast(), size_of::<u32>() as u32);
+    }
+    0
+}
+
+/// The number of a task in the reader's namespace; 0 if it has none there.
+#[inline(always)]
+unsafe fn number(task: *const u8) -> u32 {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        let pid = pointer_at(task, offset!(thread_pid));
+        // A parent can live further out, where this depth does not exist.
+        if pid.is_null() || u32_at(pid, offset!(pid_level)) < constant(&LEVEL) {
+            return 0;
+        }
+        u32_at(pid, offset!(pid_number))
+    }
+}
+
+/// Notes the process's sequence count; an odd one, if a thread died while the record was filled.
+#[inline(always)]
+unsafe fn consistency(r: *mut Thread, signal: *const u8, before: u32) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        put!(r.nr_threads = u32_at(signal, offset!(sig_nr_threads)));
+        let after = u32_at(signal, offset!(sig_seq));
+        put!(r.seq = if before == after { after } else { after | 1 });
+    }
+}
+
+#[inline(always)]
+unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32, mut what: u32) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        put!(r.tid = tid);
+        put!(r.tgid = tgid);
+        let cred = pointer_at(task, offset!(real_cred));
+        put!(r.uid = if cred.is_null() { 0 } else { u32_at(cred, offset!(cred_uid)) });
+        put!(r.state = u32_at(task, offset!(state)) | u32_at(task, offset!(exit_state)));
+        put!(r.flags = u32_at(task, offset!(flags)));
+        put!(r.cpu = u32_at(task, offset!(cpu)));
+        put!(r.prio = u32_at(task, offset!(prio)));
+        put!(r.static_prio = u32_at(task, offset!(static_prio)));
+        put!(r.policy = u32_at(task, offset!(policy)));
+        put!(r.rt_priority = u32_at(task, offset!(rt_priority)));
+        put!(r.exec_id = u32_at(task, offset!(exec_id)));
+        put!(r.start_ns = u64_at(task, offset!(start_boottime)));
+        put!(r.utime = u64_at(task, offset!(utime)));
+        put!(r.stime = u64_at(task, offset!(stime)));
+        put!(r.gtime = u64_at(task, offset!(gtime)));
+        put!(r.sum_exec = u64_at(task, offset!(sum_exec)));
+        put!(r.run_delay = u64_at(task, offset!(run_delay)));
+        put!(r.pcount = u64_at(task, offset!(pcount)));
+        put!(r.nvcsw = u64_at(task, offset!(nvcsw)));
+        put!(r.nivcsw = u64_at(task, offset!(nivcsw)));
+        put!(r.min_flt = u64_at(task, offset!(min_flt)));
+        put!(r.maj_flt = u64_at(task, offset!(maj_flt)));
+        let io = constant(&WANT) & want::IO != 0;
+        put!(r.io[0] = if io { u64_at(task, offset!(rchar)) } else { 0 });
+        put!(r.io[1] = if io { u64_at(task, offset!(wchar)) } else { 0 });
+        put!(r.io[2] = if io { u64_at(task, offset!(syscr)) } else { 0 });
+        put!(r.io[3] = if io { u64_at(task, offset!(syscw)) } else { 0 });
+        put!(r.io[4] = if io { u64_at(task, offset!(read_bytes)) } else { 0 });
+        put!(r.io[5] = if io { u64_at(task, offset!(write_bytes)) } else { 0 });
+        put!(r.io[6] = if io { u64_at(task, offset!(cancelled_write_bytes)) } else { 0 });
+        let mut block_io = 0;
+        if constant(&WANT) & want::DELAYS != 0 && offset!(delays) != 0 {
+            let delays = pointer_at(task, offset!(delays));
+            if !delays.is_null() {
+                what |= kind::DELAYS;
+                block_io = u64_at(delays, offset!(blkio_delay)) + u64_at(delays, offset!(swapin_delay));
+            }
+        }
+        put!(r.block_io = block_io);
+        put!(r.kind = what);
+        put!(r.prev_utime = u64_at(task, offset!(prev_utime)));
+        put!(r.prev_stime = u64_at(task, offset!(prev_stime)));
+        let comm = addr_of_mut!((*r).comm).cast::<u64>();
+        comm.write_volatile(u64_at(task, offset!(comm)));
+        comm.add(1).write_volatile(u64_at(task, offset!(comm) + 8));
+    }
+}
+
+#[inline(always)]
+unsafe fn group(r: *mut Group, task: *const u8, signal: *const u8, global_tgid: u32) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        put!(r.global_tgid = global_tgid);
+        let parent = pointer_at(task, offset!(real_parent));
+        let mut ppid = 0;
+        if !parent.is_null() {
+            if constant(&LEVEL) == 0 {
+                ppid = u32_at(parent, offset!(tgid));
+            } else {
+                let leader = pointer_at(parent, offset!(group_leader));
+                if !leader.is_null() {
+                    ppid = number(leader);
+                }
+            }
+        }
+        put!(r.ppid = ppid);
+        memory(r, task);
+        let mut cgroup = 0;
+        if constant(&WANT) & want::CGROUP != 0 && offset!(cgroups) != 0 && offset!(dfl_cgrp) != 0 {
+            let set = pointer_at(task, offset!(cgroups));
+            if !set.is_null() {
+                let group = pointer_at(set, offset!(dfl_cgrp));
+                if !group.is_null() && offset!(cgroup_kn) != 0 {
+                    let node = pointer_at(group, offset!(cgroup_kn));
+                    if !node.is_null() {
+                        cgroup = u64_at(node, offset!(kn_id));
+                    }
+                }
+            }
+        }
+        put!(r.cgroup = cgroup);
+        put!(r.utime = u64_at(signal, offset!(sig_utime)));
+        put!(r.stime = u64_at(signal, offset!(sig_stime)));
+        put!(r.gtime = u64_at(signal, offset!(sig_gtime)));
+        put!(r.sum_exec = u64_at(signal, offset!(sig_sum_exec)));
+        put!(r.nvcsw = u64_at(signal, offset!(sig_nvcsw)));
+        put!(r.nivcsw = u64_at(signal, offset!(sig_nivcsw)));
+        put!(r.min_flt = u64_at(signal, offset!(sig_min_flt)));
+        put!(r.maj_flt = u64_at(signal, offset!(sig_maj_flt)));
+        let io = constant(&WANT) & want::IO != 0;
+        put!(r.io[0] = if io { u64_at(signal, offset!(sig_rchar)) } else { 0 });
+        put!(r.io[1] = if io { u64_at(signal, offset!(sig_wchar)) } else { 0 });
+        put!(r.io[2] = if io { u64_at(signal, offset!(sig_syscr)) } else { 0 });
+        put!(r.io[3] = if io { u64_at(signal, offset!(sig_syscw)) } else { 0 });
+        put!(r.io[4] = if io { u64_at(signal, offset!(sig_read_bytes)) } else { 0 });
+        put!(r.io[5] = if io { u64_at(signal, offset!(sig_write_bytes)) } else { 0 });
+        put!(r.io[6] = if io { u64_at(signal, offset!(sig_cancelled_write_bytes)) } else { 0 });
+        put!(r.prev_utime = u64_at(signal, offset!(sig_prev_utime)));
+        put!(r.prev_stime = u64_at(signal, offset!(sig_prev_stime)));
+        put!(r.children[0] = u64_at(signal, offset!(sig_cutime)));
+        put!(r.children[1] = u64_at(signal, offset!(sig_cstime)));
+        put!(r.children[2] = u64_at(signal, offset!(sig_cgtime)));
+        put!(r.children[3] = u64_at(signal, offset!(sig_cmin_flt)));
+        put!(r.children[4] = u64_at(signal, offset!(sig_cmaj_flt)));
+    }
+}
+
+#[inline(always)]
+unsafe fn memory(r: *mut Group, task: *const u8) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        let (mut total_vm, mut rss) = (0, [0; 3]);
+        let mm = pointer_at(task, offset!(mm));
+        // A kernel thread borrows address spaces, which /proc does not count as its own.
+        if !mm.is_null() && u32_at(task, offset!(flags)) & PF_KTHREAD == 0 {
+            total_vm = u64_at(mm, offset!(total_vm));
+            rss = [
+                u64_at(mm, offset!(rss_file)) as i64,
+                u64_at(mm, offset!(rss_anon)) as i64,
+                u64_at(mm, offset!(rss_shmem)) as i64,
+            ];
+            // No reference is held: if the task gave its address space up meanwhile, this was someone else's memory.
+            if pointer_at(task, offset!(mm)) != mm {
+                (total_vm, rss) = (0, [0; 3]);
+            }
+        }
+        put!(r.total_vm = total_vm);
+        put!(r.rss[0] = rss[0]);
+        put!(r.rss[1] = rss[1]);
+        put!(r.rss[2] = rss[2]);
+    }
+}
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,1 +1,12 @@
 //! What this kernel allows: field offsets from BTF, the ladder of alternatives, loading and attaching, and reasons.
+
+pub mod attach;
+pub mod bpf;
+pub mod btf;
+pub mod ladder;
+pub mod reason;
+pub mod task;
+
+pub use attach::{Attached, Kernel, Object};
+pub use ladder::{Family, Globals, Hook, Program, ProgramState, Rung, survey};
+pub use reason::Reason;

@@ -1,1 +1,24 @@
-//! Everything that is read from files below a procfs root: the fallback source and the playback of recorded instants.
+//! The files of /proc: parsers that take bytes, and a reader that opens no more than is asked for.
+
+pub mod files;
+pub mod host;
+pub mod io;
+pub mod number;
+pub mod passwd;
+pub mod reader;
+pub mod schedstat;
+pub mod smaps;
+pub mod stat;
+pub mod statm;
+pub mod status;
+pub mod system;
+pub mod users;
+
+pub use host::host;
+pub use reader::{Reader, ThreadCounters};
+pub use users::Users;
+
+/// Where the kernel's own files are.
+pub const PROC_ROOT: &str = "/proc";
+/// Where the kernel lists its devices.
+pub const SYS_ROOT: &str = "/sys";

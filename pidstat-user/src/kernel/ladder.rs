@@ -1,0 +1,162 @@
+//! The table of families, their rungs and their programs, and the survey that tries each on this kernel.
+//!
+//! A family declares its programs once, in a constant; the sources, `doctor` and the tests read the same table.
+
+use super::{
+    attach::{Kernel, Object},
+    btf::Btf,
+    reason::Reason,
+};
+
+/// What a program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// An iterator over kernel objects, by the name behind `iter/`.
+    Iter(&'static str),
+    /// A tracepoint with typed arguments (`tp_btf/`).
+    Tracepoint(&'static str),
+    /// The return of a kernel function (`fexit/`).
+    Return(&'static str),
+    /// The call of a kernel function (`fentry/`).
+    Call(&'static str),
+}
+
+impl std::fmt::Display for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Hook::Iter(name) => write!(f, "iter/{name}"),
+            Hook::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Hook::Return(name) => write!(f, "fexit/{name}"),
+            Hook::Call(name) => write!(f, "fentry/{name}"),
+        }
+    }
+}
+
+/// One kernel program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its name in the object; the kernel keeps 15 bytes.
+    pub name: &'static str,
+    /// What it is attached to.
+    pub hook: Hook,
+}
+
+/// One way to count something; it is usable when all its programs attach.
+#[derive(Clone, Copy, Debug)]
+pub struct Rung {
+    /// Its name in the output: `tracepoint`, `iterator`.
+    pub name: &'static str,
+    /// What it needs.
+    pub programs: &'static [Program],
+}
+
+/// One object with its own maps, and the alternatives in it, the best first.
+#[derive(Clone, Copy)]
+pub struct Family {
+    /// `task`, `net`.
+    pub name: &'static str,
+    /// The embedded object.
+    pub object: &'static [u8],
+    /// The alternatives, the best first.
+    pub rungs: &'static [Rung],
+    /// The read-only globals that the object needs on this kernel.
+    pub globals: fn(&Btf) -> Result<Globals, Reason>,
+}
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Family").field("name", &self.name).field("rungs", &self.rungs).finish_non_exhaustive()
+    }
+}
+
+/// Values for an object's read-only globals, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Globals {
+    values: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Globals {
+    /// Sets a global that the object must have, replacing what was set before.
+    pub fn set<T: aya::Pod>(&mut self, name: &'static str, value: &T) -> &mut Globals {
+        // SAFETY: a `Pod` type has no padding that matters and no pointers; its bytes are read for its size only.
+        let bytes = unsafe { std::slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()) };
+        self.values.retain(|(n, _)| *n != name);
+        self.values.push((name, bytes.to_vec()));
+        self
+    }
+
+    /// Every name with its bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.values.iter().map(|(name, bytes)| (*name, bytes.as_slice()))
+    }
+}
+
+/// Every family of this program.
+pub const FAMILIES: &[Family] = &[super::task::FAMILY];
+
+/// Whether one program of one family attaches on this machine, for this user.
+#[derive(Clone, Debug)]
+pub struct ProgramState {
+    /// The family.
+    pub family: &'static str,
+    /// The rung that needs it.
+    pub rung: &'static str,
+    /// The program.
+    pub program: Program,
+    /// Whether it attached, or why not.
+    pub attached: Result<(), Reason>,
+}
+
+/// Loads and attaches every program of every family, each on its own, and takes all of them away again.
+pub fn survey() -> Vec<ProgramState> {
+    let kernel = Kernel::open();
+    let mut states = Vec::new();
+    for family in FAMILIES {
+        let mut object = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
+            let globals = (family.globals)(kernel.btf())?;
+            Object::load(kernel, family, &globals)
+        });
+        for rung in family.rungs {
+            for program in rung.programs {
+                let attached = match (&mut object, &kernel) {
+                    (Ok(object), Ok(kernel)) => object.attach(kernel, program).map(drop),
+                    (Err(why), _) => Err(why.clone()),
+                    (_, Err(why)) => Err(why.clone()),
+                };
+                states.push(ProgramState {
+                    family: family.name,
+                    rung: rung.name,
+                    program: *program,
+                    attached,
+                });
+            }
+        }
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_keeps_whole_names() {
+        for family in FAMILIES {
+            for program in family.rungs.iter().flat_map(|rung| rung.programs) {
+                assert!(program.name.len() <= 15 && program.name.starts_with("ps_"), "{}", program.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_survey_names_every_program_once_and_says_why_not() {
+        let states = survey();
+        let programs: usize = FAMILIES.iter().flat_map(|f| f.rungs).map(|rung| rung.programs.len()).sum();
+        assert_eq!(states.len(), programs);
+        for state in states {
+            if let Err(why) = state.attached {
+                assert!(!why.to_string().is_empty() && !why.remedy().is_empty(), "{why:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The task family: its program, and where this kernel keeps what the program reads.
+
+use super::{
+    btf::Btf,
+    ladder::{Family, Globals, Hook, Program, Rung},
+    reason::Reason,
+};
+use pidstat_common::task::{TaskOffsets, want};
+
+/// Writes one record per task.
+pub const WALK: Program = Program { name: "ps_task", hook: Hook::Iter("task") };
+
+/// Finds the depth of the reader's PID namespace; needed outside the initial one only.
+pub const LEVEL: Program = Program { name: "ps_level", hook: Hook::Iter("task") };
+
+/// The object and its one rung.
+pub const FAMILY: Family = Family {
+    name: "task",
+    object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/task.o")),
+    rungs: &[Rung { name: "iterator", programs: &[WALK, LEVEL] }],
+    globals: |btf| globals(btf, want::IO | want::DELAYS | want::CGROUP, 0),
+};
+
+/// Values for the object's globals: offsets, what is asked for (bits of [`want`]), and the depth of the PID namespace.
+///
+/// # Errors
+/// A field without which no row can be shown is not in this kernel.
+pub fn globals(btf: &Btf, want: u32, level: u32) -> Result<Globals, Reason> {
+    let mut globals = Globals::default();
+    globals.set("OFFSETS", &offsets(btf, level)?).set("WANT", &want).set("LEVEL", &level);
+    Ok(globals)
+}
+
+/// Where this kernel keeps each field, for a reader in a PID namespace of depth `level`.
+///
+/// # Errors
+/// The first essential field that is absent; the others are 0 when absent.
+pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
+    let any = |of: &str, paths: &[&str]| btf.offset_of_any(of, paths).unwrap_or(0);
+    let task = |path: &str| btf.offset("task_struct", path).unwrap_or(0);
+    let signal = |path: &str| btf.offset("signal_struct", path).unwrap_or(0);
+    let [rss_file, rss_anon, rss_shmem] = rss(btf).unwrap_or_default();
+    let number = || {
+        let at = btf.offset("pid", "numbers")? + btf.offset("upid", "nr")?;
+        at.checked_add(level.checked_mul(btf.size("upid")?)?)
+    };
+    // Since 5.17 swap-in has a start time of its own, and `stat` field 42 no longer adds it to block I/O.
+    let swapin_apart = btf.offset("task_delay_info", "swapin_start").is_some();
+    let found = TaskOffsets {
+        pid: task("pid"),
+        tgid: task("tgid"),
+        thread_pid: task("thread_pid"),
+        group_leader: task("group_leader"),
+        real_parent: task("real_parent"),
+        real_cred: task("real_cred"),
+        state: any("task_struct", &["__state", "state"]),
+        exit_state: task("exit_state"),
+        flags: task("flags"),
+        cpu: any("task_struct", &["thread_info.cpu", "cpu"]),
+        prio: task("prio"),
+        static_prio: task("static_prio"),
+        policy: task("policy"),
+        rt_priority: task("rt_priority"),
+        signal: task("signal"),
+        start_boottime: any("task_struct", &["start_boottime", "real_start_time"]),
+        utime: task("utime"),
+        stime: task("stime"),
+        gtime: task("gtime"),
+        sum_exec: task("se.sum_exec_runtime"),
+        run_delay: task("sched_info.run_delay"),
+        pcount: task("sched_info.pcount"),
+        nvcsw: task("nvcsw"),
+        nivcsw: task("nivcsw"),
+        min_flt: task("min_flt"),
+        maj_flt: task("maj_flt"),
+        rchar: task("ioac.rchar"),
+        wchar: task("ioac.wchar"),
+        syscr: task("ioac.syscr"),
+        syscw: task("ioac.syscw"),
+        read_bytes: task("ioac.read_bytes"),
+        write_bytes: task("ioac.write_bytes"),
+        cancelled_write_bytes: task("ioac.cancelled_write_bytes"),
+        delays: task("delays"),
+        mm: task("mm"),
+        cgroups: task("cgroups"),
+        comm: task("comm"),
+        prev_utime: task("prev_cputime.utime"),
+        prev_stime: task("prev_cputime.stime"),
+        exec_id: task("self_exec_id"),
+        cred_uid: any("cred", &["uid"]),
+        pid_level: any("pid", &["level"]),
+        pid_number: number().unwrap_or(0),
+        sig_nr_threads: signal("nr_threads"),
+        sig_utime: signal("utime"),
+        sig_stime: signal("stime"),
+        sig_gtime: signal("gtime"),
+        sig_sum_exec: signal("sum_sched_runtime"),
+        sig_nvcsw: signal("nvcsw"),
+        sig_nivcsw: signal("nivcsw"),
+        sig_min_flt: signal("min_flt"),
+        sig_maj_flt: signal("maj_flt"),
+        sig_rchar: signal("ioac.rchar"),
+        sig_wchar: signal("ioac.wchar"),
+        sig_syscr: signal("ioac.syscr"),
+        sig_syscw: signal("ioac.syscw"),
+        sig_read_bytes: signal("ioac.read_bytes"),
+        sig_write_bytes: signal("ioac.write_bytes"),
+        sig_cancelled_write_bytes: signal("ioac.cancelled_write_bytes"),
+        sig_prev_utime: signal("prev_cputime.utime"),
+        sig_prev_stime: signal("prev_cputime.stime"),
+        sig_cutime: signal("cutime"),
+        sig_cstime: signal("cstime"),
+        sig_cgtime: signal("cgtime"),
+        sig_cmin_flt: signal("cmin_flt"),
+        sig_cmaj_flt: signal("cmaj_flt"),
+        sig_seq: any(
+            "signal_struct",
+            &["stats_lock.seqcount.seqcount.sequence", "stats_lock.seqcount.sequence"],
+        ),
+        blkio_delay: any("task_delay_info", &["blkio_delay"]),
+        swapin_delay: if swapin_apart { 0 } else { any("task_delay_info", &["swapin_delay"]) },
+        total_vm: any("mm_struct", &["total_vm"]),
+        rss_file,
+        rss_anon,
+        rss_shmem,
+        dfl_cgrp: any("css_set", &["dfl_cgrp"]),
+        cgroup_kn: any("cgroup", &["kn"]),
+        kn_id: any("kernfs_node", &["id"]),
+    };
+    for (offset, name) in [
+        (found.pid, "task_struct.pid"),
+        (found.tgid, "task_struct.tgid"),
+        (found.signal, "task_struct.signal"),
+        (found.real_parent, "task_struct.real_parent"),
+        (found.real_cred, "task_struct.real_cred"),
+        (found.group_leader, "task_struct.group_leader"),
+        (found.thread_pid, "task_struct.thread_pid"),
+        (found.mm, "task_struct.mm"),
+        (found.comm, "task_struct.comm"),
+        (found.start_boottime, "task_struct.start_boottime"),
+        (found.utime, "task_struct.utime"),
+        (found.stime, "task_struct.stime"),
+        (found.sum_exec, "task_struct.se.sum_exec_runtime"),
+        (found.min_flt, "task_struct.min_flt"),
+        (found.total_vm, "mm_struct.total_vm"),
+        (found.rss_anon, "mm_struct.rss_stat"),
+        (found.sig_nr_threads, "signal_struct.nr_threads"),
+        (found.sig_seq, "signal_struct.stats_lock"),
+        (found.sig_sum_exec, "signal_struct.sum_sched_runtime"),
+    ] {
+        if offset == 0 {
+            return Err(Reason::NoField(name));
+        }
+    }
+    Ok(found)
+}
+
+/// Resident file, anonymous and shared memory pages: since 6.2 an array of percpu_counter, before that atomic longs.
+fn rss(btf: &Btf) -> Option<[u32; 3]> {
+    let (first, step) = match btf.offset("mm_struct", "rss_stat.count") {
+        Some(count) => (count, 8),
+        None => {
+            let count = btf.offset("percpu_counter", "count")?;
+            (btf.offset("mm_struct", "rss_stat")? + count, btf.size("percpu_counter")?)
+        }
+    };
+    // MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SWAPENTS 2, MM_SHMEMPAGES 3.
+    Some([first, first + step, first + 3 * step])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_every_field() {
+        let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
+        let offsets = offsets(&btf, 0).unwrap();
+        let text = format!("{offsets:?}");
+        let absent: Vec<&str> =
+            text.split([',', '{', '}']).filter(|f| f.trim_end().ends_with(": 0")).map(str::trim).collect();
+        // Swap-in is apart since 5.17.
+        assert!(absent.iter().all(|f| *f == "swapin_delay: 0"), "{absent:?}");
+    }
+
+    #[test]
+    fn deeper_namespaces_read_later_numbers() {
+        let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
+        let step = offsets(&btf, 2).unwrap().pid_number - offsets(&btf, 1).unwrap().pid_number;
+        assert_eq!(Some(step), btf.size("upid"));
+    }
+}

@@ -15,7 +15,7 @@ pub struct NetOffsets {
     pub sk_state: u32,
     /// `sock.sk_protocol`, u16.
     pub sk_protocol: u32,
-    /// `sock.sk_flags`, unsigned long.
+    /// `sock.__sk_common.skc_flags` (`sk_flags`), unsigned long.
     pub sk_flags: u32,
     /// `sock.sk_shutdown`, u8.
     pub sk_shutdown: u32,
@@ -192,18 +192,19 @@ pub struct NetLosses {
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of the first three.
+    /// Sent bytes that went uncounted because of the first three; at most, because an earlier dump may have shown a
+    /// part of what a final record that did not fit in the ring held.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of the first three.
+    /// Received bytes that went uncounted because of the first three; at most, as above.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of the first three, both directions.
+    /// Messages and segments that went uncounted because of the first three, both directions; at most.
     pub packets: u64,
 }
 
 /// How many entries `ps_flows` has unless the loader says otherwise.
 pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
-pub const RING_BYTES: usize = 1 << 20;
+pub const RING_BYTES: usize = 4 << 20;
 
 const _: () = assert!(size_of::<NetOffsets>() == 26 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);

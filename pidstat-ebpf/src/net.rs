@@ -2,7 +2,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![allow(internal_features, reason = "the BPF target has no AtomicU64::fetch_add; the intrinsic is what there is")]
+#![allow(
+    internal_features,
+    reason = "the BPF target has no AtomicU64::fetch_add; the intrinsic is what there is"
+)]
 
 #[path = "net/account.rs"]
 mod account;
@@ -27,9 +30,7 @@ use core::ffi::c_void;
 use load::{Ptr, load, offset};
 use maps::{Loss, closed, lost};
 use owner::Process;
-use pidstat_common::net::{
-    CLAIM_FREE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord,
-};
+use pidstat_common::net::{CLAIM_FREE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord};
 use socket::{Socket, claim, no_storage, state};
 
 const TCP: u16 = 6;
@@ -62,7 +63,7 @@ fn messages(protocol: u16) -> u64 {
 
 /// Bytes that a send call of any kind accepted; since 6.5 splice and sendfile come here too.
 #[btf_tracepoint(function = "sock_send_length")]
-pub fn net_send(ctx: BtfTracePointContext) -> i32 {
+pub fn ps_send(ctx: BtfTracePointContext) -> i32 {
     let sk = Socket(ctx.arg(0));
     let accepted: i32 = ctx.arg(1);
     if accepted < 0 {
@@ -78,11 +79,7 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
         if accepted == 0 && protocol != UDP && protocol != UDPLITE {
             return 0;
         }
-        let moved = Moved {
-            tx_bytes: accepted as u64,
-            tx_messages: messages(protocol),
-            ..Moved::default()
-        };
+        let moved = Moved { tx_bytes: accepted as u64, tx_messages: messages(protocol), ..Moved::default() };
         count(sk, protocol, sk.tcp(), moved);
     }
     0
@@ -90,7 +87,7 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
 
 /// Bytes that a receive call returned, for all but plain TCP: splice and zero-copy reads of TCP do not come here.
 #[btf_tracepoint(function = "sock_recv_length")]
-pub fn net_recv(ctx: BtfTracePointContext) -> i32 {
+pub fn ps_recv(ctx: BtfTracePointContext) -> i32 {
     let sk = Socket(ctx.arg(0));
     let returned: i32 = ctx.arg(1);
     let flags: i32 = ctx.arg(2);
@@ -114,11 +111,7 @@ pub fn net_recv(ctx: BtfTracePointContext) -> i32 {
         if !tcp.is_null() && load::<Ptr>(tcp, offset!(icsk_ulp_ops)).is_null() {
             return 0;
         }
-        let moved = Moved {
-            rx_bytes: returned as u64,
-            rx_messages: messages(protocol),
-            ..Moved::default()
-        };
+        let moved = Moved { rx_bytes: returned as u64, rx_messages: messages(protocol), ..Moved::default() };
         count(sk, protocol, tcp, moved);
     }
     0
@@ -129,12 +122,12 @@ pub fn net_recv(ctx: BtfTracePointContext) -> i32 {
 /// The size that `tcp_cleanup_rbuf` is given is wrong under MSG_PEEK and MSG_WAITALL; the sequence number is not. The
 /// socket is locked here, so the baseline needs no atomics.
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
-pub fn net_tcp_recv(ctx: BtfTracePointContext) -> i32 {
+pub fn ps_tcp_recv(ctx: BtfTracePointContext) -> i32 {
     let sk = Socket(ctx.arg(0));
     // SAFETY: argument 0 of this tracepoint is a full TCP socket.
     unsafe {
         let tcp = sk.tcp();
-        // An upper layer protocol (kTLS, MPTCP's subflows) reads ciphertext, also in softirq: net_recv counts those.
+        // An upper layer protocol (kTLS, MPTCP's subflows) reads ciphertext, also in softirq: ps_recv counts those.
         if tcp.is_null() || !load::<Ptr>(tcp, offset!(icsk_ulp_ops)).is_null() {
             return 0;
         }
@@ -177,7 +170,7 @@ unsafe fn first_byte(tcp: Ptr) -> u32 {
 
 /// Follows a TCP socket's life. The socket is locked.
 #[btf_tracepoint(function = "inet_sock_set_state")]
-pub fn net_state(ctx: BtfTracePointContext) -> i32 {
+pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
     let sk = Socket(ctx.arg(0));
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);
@@ -253,7 +246,7 @@ unsafe fn reopen(tcp: Ptr, counters: *mut SockCounters) {
 
 /// The last word of a TCP socket: everything in it is final, its storage still exists.
 #[btf_tracepoint(function = "tcp_destroy_sock")]
-pub fn net_destroy(ctx: BtfTracePointContext) -> i32 {
+pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
     const NO_WAKEUP: u64 = 1;
     const FORCE_WAKEUP: u64 = 2;
     const AVAILABLE_DATA: u64 = 0;
@@ -266,8 +259,7 @@ pub fn net_destroy(ctx: BtfTracePointContext) -> i32 {
         }
         // Before the record is visible: a dump after the record must not see the socket again.
         (*counters).flags |= SOCK_FINAL;
-        let record =
-            bpf_ringbuf_reserve(closed(), size_of::<SockRecord>() as u64, 0).cast::<SockRecord>();
+        let record = bpf_ringbuf_reserve(closed(), size_of::<SockRecord>() as u64, 0).cast::<SockRecord>();
         if record.is_null() {
             let mut unsent = SockRecord::default();
             sk.record(counters, &raw mut unsent);

@@ -66,12 +66,9 @@ unsafe fn flow(cookie: u64, process: &Process, moved: Moved) {
         }
         match FLOWS.get_ptr_mut(&key) {
             Some(found) => add_to(found, moved),
-            None => lost(
-                Loss::FlowInsert,
-                moved.tx_bytes,
-                moved.rx_bytes,
-                moved.tx_messages + moved.rx_messages,
-            ),
+            None => {
+                lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages)
+            }
         }
     }
 }

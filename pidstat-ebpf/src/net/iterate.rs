@@ -50,7 +50,7 @@ pub struct StorageMap {
 /// Every descriptor of every process, in every network namespace; writes nothing.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub unsafe fn net_files(ctx: *mut TaskFile) -> i32 {
+pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
     // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
     unsafe {
         let task = (*ctx).task as Ptr;
@@ -87,7 +87,7 @@ pub unsafe fn net_files(ctx: *mut TaskFile) -> i32 {
 /// Every TCP socket of the opener's network namespace, those in accept queues included, which no descriptor leads to.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/tcp")]
-pub unsafe fn net_unaccepted(ctx: *mut Tcp) -> i32 {
+pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
     // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
     unsafe {
         let common = (*ctx).sk_common;
@@ -113,7 +113,7 @@ pub unsafe fn net_unaccepted(ctx: *mut Tcp) -> i32 {
 /// One record per socket that has a storage and was not destroyed.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_sk_storage_map")]
-pub unsafe fn net_sockets(ctx: *mut StorageMap) -> i32 {
+pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
     // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
     unsafe {
         let sk = (*ctx).sk;

@@ -7,7 +7,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use core::ffi::c_void;
-use pidstat_common::net::{FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SockCounters, SockRecord};
+use pidstat_common::net::{
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SockCounters, SockRecord,
+};
 
 /// Per socket, freed with it; no size limit.
 #[btf_map(name = "ps_socks")]

@@ -70,16 +70,17 @@ impl Process {
     unsafe fn pid_here(&self) -> u32 {
         // SAFETY: fields of a live task; `thread_pid` is NULL only after release, and then everything reads as zero.
         unsafe {
+            if offset!(our_level) == 0 {
+                return self.tgid;
+            }
             let pid: Ptr = load(self.leader, offset!(task_thread_pid));
-            if offset!(our_level) > 0 {
-                if load::<u32>(pid, offset!(pid_level)) < offset!(our_level) {
-                    return 0;
-                }
-                // A sibling namespace at our level numbers its processes too.
-                let ns: Ptr = load(pid, offset!(pid_ns));
-                if load::<u32>(ns, offset!(ns_inum)) != offset!(our_inum) {
-                    return 0;
-                }
+            if load::<u32>(pid, offset!(pid_level)) < offset!(our_level) {
+                return 0;
+            }
+            // A sibling namespace at our level numbers its processes too.
+            let ns: Ptr = load(pid, offset!(pid_ns));
+            if load::<u32>(ns, offset!(ns_inum)) != offset!(our_inum) {
+                return 0;
             }
             load(pid, offset!(pid_nr))
         }

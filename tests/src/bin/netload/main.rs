@@ -1,0 +1,28 @@
+//! Does an exact, prime number of things with sockets and says what it did: one line per process, `PID tx rx txmsg rxmsg`.
+//!
+//! `netload CASE [4|6|mapped]`. Every process stops by itself: an alarm ends those that a fault leaves waiting.
+
+mod share;
+mod tcp;
+mod udp;
+mod wire;
+
+use wire::Family;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let case = args.next().unwrap_or_default();
+    let family = match args.next().as_deref() {
+        Some("6") => Family::V6,
+        Some("mapped") => Family::Mapped,
+        _ => Family::V4,
+    };
+    wire::stop_after(60);
+    if args.next().as_deref() == Some("netns") {
+        wire::own_network();
+    }
+    if !(tcp::run(&case, family) || udp::run(&case, family) || share::run(&case, family)) {
+        eprintln!("netload: no case {case:?}");
+        std::process::exit(2);
+    }
+}

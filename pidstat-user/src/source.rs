@@ -2,6 +2,7 @@
 
 pub mod ebpf;
 pub mod procfs;
+pub mod replay;
 
 use crate::{
     clock::Clock,

@@ -143,6 +143,38 @@ fn ended_processes_keep_their_sums_and_are_forgotten_later() {
 }
 
 #[test]
+fn samples_carry_the_traffic_of_living_and_ended_processes() {
+    use pidstat_user::{
+        clock::Clock,
+        sample::{Facts, Pids, Sample, Traffic, Want},
+        source::{Source, ebpf::EbpfSource},
+    };
+    let want = Want { facts: Facts::TRAFFIC, pids: Pids::All, threads: true, sum_threads: true };
+    let mut source = EbpfSource::open("/proc".as_ref(), "/sys".as_ref(), &want).expect("the eBPF source");
+    let mut sample = Sample::default();
+    let mut sums = std::collections::HashMap::<u32, Traffic>::new();
+    let mut load = bench::Load::start(&["stream", "4"]);
+    loop {
+        let running = load.running();
+        source.sample(&Clock::Real, None, &mut sample).expect("sample");
+        assert_eq!(sample.origin.net_rung, Some(Ok("tracepoint")));
+        for task in sample.tasks.iter().chain(&sample.departed) {
+            assert_eq!(task.traffic.is_ok(), task.is_process(), "{task:?}");
+            if let Ok(traffic) = task.traffic {
+                sums.insert(task.key.tgid, traffic);
+            }
+        }
+        if !running {
+            break;
+        }
+    }
+    for report in load.finish() {
+        let sum = sums[&report.pid];
+        assert_eq!((sum.tx_bytes, sum.rx_bytes), (report.tx, report.rx), "{report:?}");
+    }
+}
+
+#[test]
 fn a_full_flow_map_is_counted() {
     let mut bench = Bench::open(Sizes { flows: 16, ..Sizes::default() });
     let reports = bench.run_unseen(&["udp-churn", "4"]);

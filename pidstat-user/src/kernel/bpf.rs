@@ -73,7 +73,7 @@ impl IterProgram {
 }
 
 impl IterLink {
-    /// Walks once and hands over each piece of output; pieces consist of whole records.
+    /// Walks once and hands over each piece of output, aligned to 8 bytes; pieces consist of whole records.
     ///
     /// # Errors
     /// What the kernel said; the pieces that were handed over before stay valid.
@@ -84,12 +84,13 @@ impl IterLink {
         // SAFETY: ITER_CREATE returned a new descriptor that nothing else owns.
         let iter = unsafe { OwnedFd::from_raw_fd(fd) };
         loop {
-            let buf = &mut buffer.bytes;
-            // SAFETY: the kernel writes at most `buf.len()` bytes into memory that `buf` owns.
-            let n = unsafe { libc::read(iter.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
+            let words = &mut buffer.words;
+            // SAFETY: the kernel writes at most as many bytes as `words` owns.
+            let n = unsafe { libc::read(iter.as_raw_fd(), words.as_mut_ptr().cast(), size_of_val(&**words)) };
             match usize::try_from(n) {
                 Ok(0) => return Ok(()),
-                Ok(n) => piece(buf.get(..n).unwrap_or_default()),
+                // SAFETY: read(2) returned `n`, which is at most the bytes of `words`; every byte is a valid u8.
+                Ok(n) => piece(unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), n) }),
                 Err(_) => match io::Error::last_os_error() {
                     // EAGAIN comes after a million objects without output: the walk goes on with the next read.
                     e if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
@@ -100,15 +101,16 @@ impl IterLink {
     }
 }
 
-/// The memory that iterators are read into, kept between samples.
+/// The memory that iterators are read into, kept between samples; aligned, so that records of whole words can be looked
+/// at in place.
 #[derive(Debug)]
 pub struct IterBuffer {
-    bytes: Vec<u8>,
+    words: Vec<u64>,
 }
 
 impl Default for IterBuffer {
     fn default() -> Self {
-        IterBuffer { bytes: vec![0; ITER_BUFFER_BYTES] }
+        IterBuffer { words: vec![0; ITER_BUFFER_BYTES / 8] }
     }
 }
 

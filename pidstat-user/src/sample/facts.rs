@@ -39,6 +39,11 @@ impl Facts {
         self.0 & other.0 == other.0
     }
 
+    /// This set less what is in `other`.
+    pub const fn without(self, other: Facts) -> Facts {
+        Facts(self.0 & !other.0)
+    }
+
     /// Joins two sets; `|` for constants.
     pub const fn and(self, other: Facts) -> Facts {
         Facts(self.0 | other.0)

@@ -1,3 +1,170 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
+mod cputime;
+mod gather;
+mod hidden;
+mod known;
+mod namespace;
 pub mod net;
+mod record;
+mod task;
+
+pub use namespace::usable;
+
+use super::{
+    Source, SourceError,
+    procfs::{self, Reader, Users, machine::Machine},
+};
+use crate::{
+    clock::Clock,
+    kernel::{Kernel, Reason, net::PidNamespace},
+    sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
+};
+use hidden::Hidden;
+use net::Net;
+use std::{os::fd::RawFd, path::Path};
+use task::Walk;
+
+/// Everything of one sample, read through the kernel's own structures.
+#[derive(Debug)]
+pub struct EbpfSource {
+    host: Host,
+    want: Want,
+    walk: Walk,
+    hidden: Hidden,
+    reader: Reader,
+    users: Users,
+    machine: Machine,
+    /// The hooks, if traffic is asked for, or why there are none.
+    net: Option<Result<Net, Reason>>,
+    losses: Losses,
+}
+
+impl EbpfSource {
+    /// Loads what `want` needs. `proc_root` must be [`usable`].
+    ///
+    /// # Errors
+    /// Why the task family does not run here.
+    pub fn open(proc_root: &Path, sys_root: &Path, want: &Want) -> Result<EbpfSource, Reason> {
+        let kernel = Kernel::open()?;
+        let host = procfs::host(proc_root, sys_root);
+        let namespace = namespace::own(&kernel, proc_root)?;
+        let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
+        let net = want.facts.has(Facts::TRAFFIC).then(|| Net::open(&kernel, ours));
+        let traffic = match &net {
+            Some(Ok(_)) => Ok(Traffic::default()),
+            Some(Err(_)) => Err(Missing::NotInSource),
+            None => Err(Missing::NotAsked),
+        };
+        let walk = Walk::open(&kernel, namespace.level, want, &host, traffic)?;
+        let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        Ok(EbpfSource {
+            host,
+            want: want.clone(),
+            walk,
+            hidden: Hidden::new(traffic),
+            reader,
+            users: Users::machine(),
+            machine: Machine::new(proc_root),
+            net,
+            losses: Losses::default(),
+        })
+    }
+
+    fn system(&mut self) -> Result<System, SourceError> {
+        let mut system = System::default();
+        if self.want.facts.has(Facts::TOTAL_CPU) {
+            system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);
+        }
+        if self.want.facts.has(Facts::MEM_TOTAL) {
+            system.mem_total_kib = self.machine.mem_total_kib();
+        }
+        Ok(system)
+    }
+
+    /// Figures that are read per task whenever they are asked for, because they change by themselves.
+    fn files_of_tasks(&mut self, out: &mut Sample) {
+        let facts = self.want.facts;
+        if !facts.has(Facts::STACK) && !facts.has(Facts::FDS) {
+            return;
+        }
+        let mut process = (0, Err(Missing::NotAsked), Err(Missing::NotAsked));
+        for task in &mut out.tasks {
+            if task.key.tgid != process.0 {
+                process = (task.key.tgid, Err(Missing::NotAsked), Err(Missing::NotAsked));
+                if facts.has(Facts::STACK) {
+                    process.1 = if task.kernel_thread {
+                        Err(Missing::DoesNotApply)
+                    } else {
+                        self.reader.stack(task.key.tgid)
+                    };
+                }
+                if facts.has(Facts::FDS) {
+                    process.2 = self.reader.fds(task.key.tgid);
+                }
+            }
+            // Threads share the address space and, all but always, the descriptors.
+            (task.stack, task.fds) = (process.1, process.2);
+        }
+    }
+}
+
+impl Source for EbpfSource {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn sample(
+        &mut self,
+        clock: &Clock,
+        previous: Option<&Sample>,
+        out: &mut Sample,
+    ) -> Result<(), SourceError> {
+        out.tasks.clear();
+        out.departed.clear();
+        let failed = |error: std::io::Error| SourceError::Kernel(format!("task iterator: {error}"));
+        let all = self.want.pids == Pids::All;
+        let again = self.hidden.begin(clock.now(), all, &mut self.reader).map_err(failed)?;
+        out.system = self.system()?;
+        let now = clock.now();
+        (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
+        // Before the tasks: whoever moved something and is in no row has ended.
+        if let Some(Ok(net)) = &mut self.net {
+            net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+        }
+        let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
+        self.walk.gather.begin();
+        self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
+        self.walk.read(&mut out.tasks).map_err(failed)?;
+        self.hidden.discover(&self.want, again, &mut self.walk, &mut out.tasks, (reader, users, host));
+        self.losses.inconsistent += self.walk.settle(&mut out.tasks, previous, again, (reader, users, host));
+        if self.walk.gather.disordered {
+            self.walk.sort(&mut out.tasks);
+        }
+        self.files_of_tasks(out);
+        let net_rung = self.net.as_ref().map(|net| match net {
+            Ok(net) => {
+                net.fill(&self.want.pids, out);
+                Ok(Net::RUNG)
+            }
+            Err(why) => Err(why.to_string()),
+        });
+        out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
+        Ok(())
+    }
+
+    fn note(&self) -> Option<String> {
+        let why = self.net.as_ref()?.as_ref().err()?;
+        Some(format!("network is not counted: {why}"))
+    }
+
+    fn wakeup(&self) -> Option<RawFd> {
+        Some(self.net.as_ref()?.as_ref().ok()?.wakeup())
+    }
+
+    fn drain(&mut self) {
+        if let Some(Ok(net)) = &mut self.net {
+            net.drain();
+        }
+    }
+}

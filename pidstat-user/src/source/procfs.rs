@@ -1,8 +1,11 @@
 //! The files of /proc: parsers that take bytes, and a reader that opens no more than is asked for.
 
+pub mod access;
 pub mod files;
 pub mod host;
 pub mod io;
+pub mod live;
+pub mod machine;
 pub mod number;
 pub mod passwd;
 pub mod reader;
@@ -12,10 +15,13 @@ pub mod stat;
 pub mod statm;
 pub mod status;
 pub mod system;
+pub mod threads;
 pub mod users;
 
 pub use host::host;
-pub use reader::{Reader, ThreadCounters};
+pub use live::ProcSource;
+pub use reader::Reader;
+pub use threads::ThreadCounters;
 pub use users::Users;
 
 /// Where the kernel's own files are.

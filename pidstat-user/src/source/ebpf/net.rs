@@ -1,6 +1,7 @@
 //! Traffic of every process by the net family: loads it, and turns its maps into cumulative sums per process.
 
 mod ledger;
+mod rows;
 
 pub use ledger::NetOwner;
 
@@ -182,6 +183,12 @@ impl Net {
                 .map_err(|error| Reason::of_call("BPF_OBJ_GET_INFO_BY_FD", &error))?;
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Net").field("ledger", &self.ledger).field("lost", &self.lost).finish_non_exhaustive()
     }
 }
 

@@ -36,6 +36,12 @@ pub fn cpus(proc_root: &Path, sys_root: &Path) -> u32 {
     count.max(1)
 }
 
+/// A name that a recorded machine gives itself in `sys/kernel/FILE` below `proc_root`.
+pub fn recorded_name(proc_root: &Path, file: &str) -> Option<String> {
+    let text = std::fs::read_to_string(proc_root.join("sys/kernel").join(file)).ok()?;
+    Some(text.trim_end().to_owned()).filter(|name| !name.is_empty())
+}
+
 fn sysconf(name: libc::c_int, otherwise: u64) -> u64 {
     // SAFETY: sysconf takes any number and touches no memory of ours.
     u64::try_from(unsafe { libc::sysconf(name) }).ok().filter(|value| *value > 0).unwrap_or(otherwise)

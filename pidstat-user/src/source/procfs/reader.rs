@@ -5,23 +5,13 @@ use super::{
     io, number, schedstat, smaps,
     stat::{self, Stat},
     status,
+    threads::{ThreadCounters, total},
 };
 use crate::sample::{
     Comm, Cpu, Delays, Facts, Faults, Host, Io, Memory, Missing, Reading, Sched, Stack, Switches, Task,
     TaskKey, Want,
 };
 use std::{collections::HashSet, path::Path, rc::Rc};
-
-/// What the kernel counts per thread but not per process, of one live thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThreadCounters {
-    /// The thread.
-    pub tid: u32,
-    /// Its `schedstat`.
-    pub sched: Reading<Sched>,
-    /// The switches of its `status`.
-    pub switches: Reading<Switches>,
-}
 
 /// A proc directory, ready to be read again and again. Allocates nothing per task once its buffers have grown.
 ///
@@ -87,6 +77,15 @@ impl Reader {
     /// With [`Want::sum_threads`], `sched` and `switches` are sums over the live threads, which
     /// [`Reader::summed`] then has one by one; without, they are the main thread's.
     pub fn process(&mut self, pid: u32, want: &Want, host: &Host) -> Result<Task, Missing> {
+        let mut task = self.row(pid, want, host)?;
+        if want.facts.has(Facts::CMDLINE) {
+            task.cmdline = self.cmdline(pid);
+        }
+        Ok(task)
+    }
+
+    /// [`Reader::process`] without the command line, which need not be read in every sample.
+    pub fn row(&mut self, pid: u32, want: &Want, host: &Host) -> Result<Task, Missing> {
         self.summed.clear();
         let at = Place::process(pid);
         let sum = want.sum_threads && !want.threads;
@@ -99,9 +98,6 @@ impl Reader {
         }
         if want.facts.has(Facts::FDS) {
             task.fds = self.fds_at(at);
-        }
-        if want.facts.has(Facts::CMDLINE) {
-            task.cmdline = self.cmdline(pid);
         }
         Ok(task)
     }
@@ -120,12 +116,14 @@ impl Reader {
         host: &Host,
         out: &mut Vec<Task>,
     ) -> Result<(), Missing> {
-        let stack = match out.last() {
+        let process = out.last().filter(|row| row.key.tgid == pid && row.is_process());
+        let expected = process.map_or(0, |row| row.threads);
+        let stack = match process {
             _ if !want.facts.has(Facts::STACK) => Err(Missing::NotAsked),
-            Some(row) if row.key.tgid == pid && row.key.tid == 0 => row.stack,
-            _ => self.stack(pid),
+            Some(row) => row.stack,
+            None => self.stack(pid),
         };
-        let tids = self.tids(pid)?;
+        let tids = self.tids(pid, expected)?;
         for tid in &tids {
             let at = Place { pid, tid: *tid };
             let Ok(mut task) = self.task(at, want, host, false) else { continue };
@@ -210,7 +208,7 @@ impl Reader {
             task.sched = self.sched(at);
         }
         if want.facts.has(Facts::IO) {
-            task.io = self.io(at);
+            task.io = self.io_at(at);
         }
         Ok(task)
     }
@@ -218,28 +216,32 @@ impl Reader {
     /// Puts the sums over the live threads into the row of their process.
     fn sum(&mut self, task: &mut Task, want: &Want) -> Result<(), Missing> {
         let pid = task.key.tgid;
-        let tids = self.tids(pid)?;
+        let tids = self.tids(pid, task.threads)?;
         for tid in &tids {
-            let at = Place { pid, tid: *tid };
-            let mut thread =
-                ThreadCounters { tid: *tid, sched: Err(Missing::NotAsked), switches: Err(Missing::NotAsked) };
-            if want.facts.has(Facts::SCHED) {
-                thread.sched = self.sched(at);
-            }
-            if want.facts.has(Facts::SWITCHES) {
-                thread.switches = match self.files.read(at, "status", Extent::Record) {
-                    Ok(bytes) => switches_of(&status::parse(bytes)),
-                    Err(refusal) => Err(refusal.into()),
-                };
-            }
-            // A thread that ended between the listing and here adds what was last seen of it, which the caller knows.
-            if thread.sched != Err(Missing::Gone) && thread.switches != Err(Missing::Gone) {
-                self.summed.push(thread);
-            }
+            let thread = self.thread_counters(pid, *tid, want);
+            self.summed.extend(thread);
         }
         self.tids = tids;
         (task.sched, task.switches) = total(&self.summed);
         Ok(())
+    }
+
+    /// The counters of one thread that are wanted; `None` if it ended.
+    pub fn thread_counters(&mut self, pid: u32, tid: u32, want: &Want) -> Option<ThreadCounters> {
+        let at = Place { pid, tid };
+        let mut thread =
+            ThreadCounters { tid, sched: Err(Missing::NotAsked), switches: Err(Missing::NotAsked) };
+        if want.facts.has(Facts::SCHED) {
+            thread.sched = self.sched(at);
+        }
+        if want.facts.has(Facts::SWITCHES) {
+            thread.switches = match self.files.read(at, "status", Extent::Record) {
+                Ok(bytes) => switches_of(&status::parse(bytes)),
+                Err(refusal) => Err(refusal.into()),
+            };
+        }
+        let gone = thread.sched == Err(Missing::Gone) || thread.switches == Err(Missing::Gone);
+        (!gone).then_some(thread)
     }
 
     fn sched(&mut self, at: Place) -> Reading<Sched> {
@@ -249,7 +251,12 @@ impl Reader {
         }
     }
 
-    fn io(&mut self, at: Place) -> Reading<Io> {
+    /// The counters of a process's `io`.
+    pub fn io(&mut self, pid: u32) -> Reading<Io> {
+        self.io_at(Place::process(pid))
+    }
+
+    fn io_at(&mut self, at: Place) -> Reading<Io> {
         match self.files.read(at, "io", Extent::Record) {
             Ok(bytes) => io::parse(bytes).ok_or(Missing::NotInKernel),
             Err(refusal) => Err(self.absence(at, refusal, true)),
@@ -270,11 +277,19 @@ impl Reader {
     }
 
     /// The threads of a process, ascending, in the kept buffer; the caller puts it back into `self.tids`.
-    fn tids(&mut self, pid: u32) -> Result<Vec<u32>, Missing> {
+    ///
+    /// The kernel's walk stops at a thread that ends under it and goes on by position, which skips another one. So a
+    /// listing that is shorter than `expected` is made twice and joined.
+    fn tids(&mut self, pid: u32, expected: u32) -> Result<Vec<u32>, Missing> {
         let mut tids = std::mem::take(&mut self.tids);
         tids.clear();
-        let listed = self.files.list(Place::process(pid), "task", |name| tids.extend(number::entry(name)));
+        let at = Place::process(pid);
+        let mut listed = self.files.list(at, "task", |name| tids.extend(number::entry(name)));
+        if listed.is_ok() && number::narrow(tids.len() as u64) < expected && self.files.real() {
+            listed = self.files.list(at, "task", |name| tids.extend(number::entry(name)));
+        }
         tids.sort_unstable();
+        tids.dedup();
         match listed {
             Ok(()) => Ok(tids),
             Err(refusal) => {
@@ -282,43 +297,6 @@ impl Reader {
                 Err(refusal.into())
             }
         }
-    }
-}
-
-/// Adds up what threads have; the first reason stands for a sum in which a part is missing.
-pub fn total(threads: &[ThreadCounters]) -> (Reading<Sched>, Reading<Switches>) {
-    let (mut sched, mut switches) = (Sched::default(), Switches::default());
-    let (mut no_sched, mut no_switches) = (None, None);
-    for thread in threads {
-        match thread.sched {
-            Ok(part) => sched = add_sched(sched, part),
-            Err(why) => no_sched = no_sched.or(Some(why)),
-        }
-        match thread.switches {
-            Ok(part) => switches = add_switches(switches, part),
-            Err(why) => no_switches = no_switches.or(Some(why)),
-        }
-    }
-    if threads.is_empty() {
-        return (Err(Missing::Gone), Err(Missing::Gone));
-    }
-    (no_sched.map_or(Ok(sched), Err), no_switches.map_or(Ok(switches), Err))
-}
-
-/// Adds scheduler figures of two threads.
-pub fn add_sched(a: Sched, b: Sched) -> Sched {
-    Sched {
-        run_ns: a.run_ns.saturating_add(b.run_ns),
-        wait_ns: a.wait_ns.saturating_add(b.wait_ns),
-        timeslices: a.timeslices.saturating_add(b.timeslices),
-    }
-}
-
-/// Adds switches of two threads.
-pub fn add_switches(a: Switches, b: Switches) -> Switches {
-    Switches {
-        voluntary: a.voluntary.saturating_add(b.voluntary),
-        involuntary: a.involuntary.saturating_add(b.involuntary),
     }
 }
 

@@ -1,0 +1,140 @@
+//! What is remembered of a process from sample to sample: names that cost a read, times already shown, dead threads.
+
+use super::{
+    cputime::{adjust, never_back},
+    gather::{Mark, NO_ROW, Shape, Sum},
+};
+use crate::{
+    sample::{Comm, Facts, Task},
+    source::procfs::{Reader, Users},
+};
+use std::rc::Rc;
+
+/// One process.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub tgid: u32,
+    pub start_ns: u64,
+    exec_id: u32,
+    comm: Comm,
+    uid: u32,
+    /// Whether the names below were ever looked up.
+    named: bool,
+    /// Run time when the worker's name was read.
+    named_at_ns: u64,
+    user: Option<Rc<str>>,
+    cmdline: Option<Rc<[u8]>>,
+    long_name: Option<Rc<[u8]>>,
+    /// User and system time as shown.
+    pub shown: (u64, u64),
+    /// Waiting time and time slices of threads that are gone; the kernel keeps no sum of them.
+    pub dead: (u64, u64),
+    /// The threads at the last sample, ascending tid; empty while there is only one.
+    marks: Vec<Mark>,
+}
+
+impl Known {
+    /// Of a process that was not there before.
+    pub fn new(sum: &Sum) -> Known {
+        Known { tgid: sum.tgid, start_ns: sum.start_ns, ..Known::default() }
+    }
+
+    /// Fills in what follows from a consistent sum: the split of CPU time, and the waiting time with the dead threads'.
+    pub fn settle(&mut self, sum: &Sum, marks: &mut [Mark], shape: &Shape, rows: &mut [Task]) {
+        let split = adjust(sum.run_ns, sum.utime, sum.stime, sum.prev);
+        self.shown = never_back(split, self.shown);
+        let row = &mut rows[sum.row];
+        (row.cpu.user_ns, row.cpu.system_ns) = self.shown;
+        if !(marks.is_empty() && self.marks.is_empty()) {
+            let mut alone = [sum.leader];
+            let marks = if marks.is_empty() { &mut alone } else { marks };
+            self.bury(marks);
+            self.show_threads(marks, rows);
+            self.marks.clear();
+            if marks.len() > 1 || shape.want.threads {
+                self.marks.extend_from_slice(marks);
+            }
+        }
+        if shape.want.sum_threads
+            && let Ok(sched) = &mut rows[sum.row].sched
+        {
+            sched.run_ns = sum.run_ns;
+            sched.wait_ns = self.dead.0.saturating_add(sum.wait_ns);
+            sched.timeslices = self.dead.1.saturating_add(sum.timeslices);
+        }
+    }
+
+    /// Adds to the dead what threads had that are no longer there.
+    fn bury(&mut self, marks: &[Mark]) {
+        let mut gone = (0u64, 0u64);
+        let mut heir: Option<&Mark> = None;
+        for old in &self.marks {
+            match find(marks, old) {
+                Some(new) if new.wait_ns >= old.wait_ns && new.timeslices >= old.timeslices => {}
+                other => {
+                    gone = (gone.0.saturating_add(old.wait_ns), gone.1.saturating_add(old.timeslices));
+                    heir = heir.or(other);
+                }
+            }
+        }
+        if let Some(heir) = heir {
+            // exec by another thread: it took the first thread's number over and brought its counters along, so it is not
+            // dead although its own number is gone.
+            let same = |old: &&Mark| {
+                find(marks, old).is_none() && old.wait_ns <= heir.wait_ns && old.timeslices <= heir.timeslices
+            };
+            if let Some(old) = self.marks.iter().filter(same).max_by_key(|old| old.timeslices) {
+                gone = (gone.0.saturating_sub(old.wait_ns), gone.1.saturating_sub(old.timeslices));
+            }
+        }
+        self.dead = (self.dead.0.saturating_add(gone.0), self.dead.1.saturating_add(gone.1));
+    }
+
+    /// Puts the split of CPU time into the threads' own rows.
+    pub fn show_threads(&mut self, marks: &mut [Mark], rows: &mut [Task]) {
+        for mark in marks.iter_mut().filter(|mark| mark.row != NO_ROW) {
+            if let Some(old) = find(&self.marks, mark) {
+                mark.split = never_back(mark.split, old.split);
+            }
+            if let Some(row) = rows.get_mut(mark.row) {
+                (row.cpu.user_ns, row.cpu.system_ns) = mark.split;
+            }
+        }
+    }
+
+    /// The names that cost a read or a lookup, and only when they may have changed. `again` says that it is time to look
+    /// whether workers of the kernel have a new name.
+    pub fn name(
+        &mut self,
+        sum: &Sum,
+        row: &mut Task,
+        facts: Facts,
+        again: bool,
+        (reader, users): (&mut Reader, &mut Users),
+    ) {
+        let changed = !self.named || self.exec_id != sum.exec_id || self.comm != row.comm;
+        if changed {
+            (self.named, self.exec_id, self.comm) = (true, sum.exec_id, row.comm);
+            if facts.has(Facts::CMDLINE) && !row.kernel_thread {
+                self.cmdline = reader.cmdline(sum.tgid);
+            }
+        }
+        if row.kernel_thread && (changed || again && sum.worker && self.named_at_ns != sum.run_ns) {
+            self.named_at_ns = sum.run_ns;
+            self.long_name = reader.name(sum.tgid).filter(|name| **name != *row.comm.as_bytes());
+        }
+        if facts.has(Facts::USER) && (self.user.is_none() || self.uid != row.uid) {
+            self.uid = row.uid;
+            self.user = users.name(row.uid);
+        }
+        row.cmdline.clone_from(&self.cmdline);
+        row.long_name.clone_from(&self.long_name);
+        row.user.clone_from(&self.user);
+    }
+}
+
+/// The same thread at another sample.
+fn find<'a>(marks: &'a [Mark], old: &Mark) -> Option<&'a Mark> {
+    let at = marks.binary_search_by_key(&old.tid, |mark| mark.tid).ok()?;
+    marks.get(at).filter(|mark| mark.start_ns == old.start_ns)
+}

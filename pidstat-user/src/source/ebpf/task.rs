@@ -1,0 +1,330 @@
+//! Reads all tasks with one walk of the iterator, and again those whose threads died under it.
+
+use super::{
+    cputime::{adjust, never_back},
+    gather::{Gather, NO_ROW, Shape, Sum},
+    known::Known,
+};
+use crate::{
+    kernel::{
+        Attached, Kernel, Object, Reason,
+        bpf::{IterBuffer, IterLink, IterProgram, Scope},
+        task,
+    },
+    sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
+    source::procfs::{Reader, Users},
+};
+use pidstat_common::task::want;
+use std::io;
+
+/// How often a process is read again before /proc is asked.
+const TRIES: u32 = 4;
+/// What one restricted walk costs, in tasks of a whole walk.
+const LINK_COST: usize = 6;
+
+/// The iterator, and everything that is remembered between walks.
+#[derive(Debug)]
+pub struct Walk {
+    program: IterProgram,
+    links: Links,
+    restrictable: bool,
+    buffer: IterBuffer,
+    pub shape: Shape,
+    pub gather: Gather,
+    again: Gather,
+    again_rows: Vec<Task>,
+    known: Vec<Known>,
+    spare: Vec<Known>,
+    order: Vec<(TaskKey, usize)>,
+}
+
+#[derive(Debug)]
+enum Links {
+    /// One walk over everything.
+    Whole(IterLink),
+    /// One walk per wanted process.
+    Each(Vec<IterLink>),
+}
+
+impl Walk {
+    /// Loads the program and links it to what is wanted.
+    ///
+    /// # Errors
+    /// Why this machine or this user cannot have it.
+    pub fn open(
+        kernel: &Kernel,
+        level: u32,
+        want: &Want,
+        host: &Host,
+        traffic: Reading<Traffic>,
+    ) -> Result<Walk, Reason> {
+        let mut asked = 0;
+        for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
+            if want.facts.has(fact) {
+                asked |= bit;
+            }
+        }
+        let globals = task::globals(kernel.btf(), asked, level)?;
+        let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
+        // The program outlives the object: links and open iterators hold it, and it holds its frozen globals.
+        let Attached::Iter(program) = object.attach(kernel, &task::WALK)? else {
+            return Err(Reason::Other("the iterator is not one".into()));
+        };
+        let failed = |error: &io::Error| Reason::of_call("link creation", error);
+        let whole = program.link(Scope::All).map_err(|error| failed(&error))?;
+        let restrictable = program.link(Scope::Process(1)).is_ok();
+        let links = match &want.pids {
+            Pids::Only(list) if restrictable && list.len() * LINK_COST <= threads_of_machine() => {
+                let each = list.iter().map(|pid| program.link(Scope::Process(*pid)));
+                Links::Each(each.collect::<io::Result<_>>().map_err(|error| failed(&error))?)
+            }
+            _ => Links::Whole(whole),
+        };
+        Ok(Walk {
+            program,
+            links,
+            restrictable,
+            buffer: IterBuffer::default(),
+            shape: Shape {
+                want: want.clone(),
+                offsets: task::offsets(kernel.btf(), level)?,
+                tick_ns: 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000),
+                page_bytes: host.page_bytes,
+                traffic,
+            },
+            gather: Gather::default(),
+            again: Gather::default(),
+            again_rows: Vec::new(),
+            known: Vec::new(),
+            spare: Vec::new(),
+            order: Vec::new(),
+        })
+    }
+
+    /// Walks, and adds a row for each wanted task to `rows`.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn read(&mut self, rows: &mut Vec<Task>) -> io::Result<()> {
+        let (gather, shape) = (&mut self.gather, &self.shape);
+        match &self.links {
+            Links::Whole(link) => {
+                let only = match &shape.want.pids {
+                    Pids::All => None,
+                    Pids::Only(list) => Some(list.as_slice()),
+                };
+                link.read(&mut self.buffer, |bytes| gather.add(bytes, shape, only, rows))?;
+            }
+            Links::Each(links) => {
+                for link in links {
+                    link.read(&mut self.buffer, |bytes| gather.add(bytes, shape, None, rows))?;
+                }
+            }
+        }
+        gather.finish(shape, rows);
+        if gather.garbled {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the iterator wrote no records"));
+        }
+        Ok(())
+    }
+
+    /// Completes the rows: sums that a dying thread spoilt are read again, CPU time is split, and names are filled in.
+    /// Returns how many sums could not be had exactly.
+    pub fn settle(
+        &mut self,
+        rows: &mut [Task],
+        previous: Option<&Sample>,
+        again: bool,
+        (reader, users, host): (&mut Reader, &mut Users, &Host),
+    ) -> u64 {
+        let doubtful: Vec<usize> =
+            (0..self.gather.sums.len()).filter(|at| !self.gather.sums[*at].consistent()).collect();
+        let mut lost = 0;
+        for at in doubtful {
+            lost += u64::from(!self.read_again(at, rows));
+        }
+        let facts = self.shape.want.facts;
+        let mut old = self.known.drain(..).peekable();
+        let mut marks = self.gather.marks.as_mut_slice();
+        for sum in &self.gather.sums {
+            while old.next_if(|known| known.tgid < sum.tgid).is_some() {}
+            let same = |known: &Known| known.tgid == sum.tgid && known.start_ns == sum.start_ns;
+            let mut known = old.next_if(same).unwrap_or_else(|| Known::new(sum));
+            let before = marks.iter().take_while(|mark| mark.tgid < sum.tgid).count();
+            let own = marks[before..].iter().take_while(|mark| mark.tgid == sum.tgid).count();
+            let (of_sum, rest) = marks.split_at_mut(before + own);
+            marks = rest;
+            let of_sum = &mut of_sum[before..];
+            if sum.consistent() {
+                known.settle(sum, of_sum, &self.shape, rows);
+            } else {
+                known.show_threads(of_sum, rows);
+                approximate(sum, &mut known, &self.shape, rows, (reader, host));
+                let row = &mut rows[sum.row];
+                if let Some(before) = previous.and_then(|sample| find(sample, row.key)) {
+                    not_below(row, before);
+                }
+                known.shown = (row.cpu.user_ns, row.cpu.system_ns);
+            }
+            known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
+            self.spare.push(known);
+        }
+        drop(old);
+        std::mem::swap(&mut self.known, &mut self.spare);
+        lost
+    }
+
+    /// Reads one process again until its threads hold still. Says whether they did.
+    fn read_again(&mut self, at: usize, rows: &mut [Task]) -> bool {
+        let tgid = self.gather.sums[at].tgid;
+        if !self.restrictable {
+            return false;
+        }
+        let Ok(link) = self.program.link(Scope::Process(tgid)) else { return false };
+        let (again, shape) = (&mut self.again, &self.shape);
+        for _ in 0..TRIES {
+            again.begin();
+            self.again_rows.clear();
+            let read =
+                link.read(&mut self.buffer, |bytes| again.add(bytes, shape, None, &mut self.again_rows));
+            again.finish(shape, &mut self.again_rows);
+            let sum = &mut self.gather.sums[at];
+            match again.sums.first_mut() {
+                Some(new) if read.is_ok() && new.consistent() && new.start_ns == sum.start_ns => {
+                    let row = sum.row;
+                    if let Some(better) = self.again_rows.drain(..).next() {
+                        rows[row] = better;
+                    }
+                    new.row = row;
+                    *sum = *new;
+                    break;
+                }
+                Some(_) => {}
+                // It has ended; what was seen of it stays.
+                None => return false,
+            }
+        }
+        if !self.gather.sums[at].consistent() {
+            return false;
+        }
+        // The threads' rows stay those of the first walk; each thread is right by itself.
+        let all = &mut self.gather.marks;
+        for mark in &mut again.marks {
+            let first = all.binary_search_by_key(&(tgid, mark.tid), |old| (old.tgid, old.tid));
+            mark.row = first.map_or(NO_ROW, |first| all[first].row);
+        }
+        let start = all.partition_point(|mark| mark.tgid < tgid);
+        let end = all.partition_point(|mark| mark.tgid <= tgid);
+        all.splice(start..end, again.marks.drain(..));
+        true
+    }
+
+    /// Puts rows into the order of their keys.
+    pub fn sort(&mut self, rows: &mut [Task]) {
+        self.order.clear();
+        self.order.extend(rows.iter().enumerate().map(|(at, row)| (row.key, at)));
+        self.order.sort_unstable();
+        // Rows are large: each is moved at most twice, along the cycles of the permutation.
+        for at in 0..self.order.len() {
+            let mut here = at;
+            loop {
+                let from = std::mem::replace(&mut self.order[here].1, here);
+                if from == at || from == here {
+                    break;
+                }
+                rows.swap(here, from);
+                here = from;
+            }
+        }
+    }
+}
+
+/// A process whose threads never held still: CPU, faults and I/O as /proc sums them, the rest as far as it was seen.
+fn approximate(
+    sum: &Sum,
+    known: &mut Known,
+    shape: &Shape,
+    rows: &mut [Task],
+    (reader, host): (&mut Reader, &Host),
+) {
+    let split = adjust(sum.run_ns, sum.utime, sum.stime, sum.prev);
+    let row = &mut rows[sum.row];
+    (row.cpu.user_ns, row.cpu.system_ns) = never_back(split, known.shown);
+    if shape.want.sum_threads
+        && let Ok(sched) = &mut row.sched
+    {
+        *sched = Sched {
+            run_ns: sum.run_ns,
+            wait_ns: known.dead.0.saturating_add(sum.wait_ns),
+            timeslices: known.dead.1.saturating_add(sum.timeslices),
+        };
+    }
+    let facts = if row.io.is_ok() { Facts::IO } else { Facts::NONE };
+    let want = Want { facts, ..Want::default() };
+    if let Ok(files) = reader.process(sum.tgid, &want, host)
+        && files.key == row.key
+    {
+        row.cpu = files.cpu;
+        row.faults = files.faults;
+        row.io = files.io.or(row.io);
+    }
+}
+
+/// The row of a task in another sample.
+fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
+    let at = sample.tasks.binary_search_by_key(&key, |task| task.key).ok()?;
+    sample.tasks.get(at)
+}
+
+/// Raises every counter to what was shown before.
+fn not_below(row: &mut Task, shown: &Task) {
+    let raise = |now: &mut u64, before: u64| *now = before.max(*now);
+    raise(&mut row.cpu.user_ns, shown.cpu.user_ns);
+    raise(&mut row.cpu.system_ns, shown.cpu.system_ns);
+    raise(&mut row.cpu.guest_ns, shown.cpu.guest_ns);
+    raise(&mut row.faults.minor, shown.faults.minor);
+    raise(&mut row.faults.major, shown.faults.major);
+    if let (Ok(now), Ok(before)) = (&mut row.sched, shown.sched) {
+        let Sched { run_ns, wait_ns, timeslices } = before;
+        raise(&mut now.run_ns, run_ns);
+        raise(&mut now.wait_ns, wait_ns);
+        raise(&mut now.timeslices, timeslices);
+    }
+    if let (Ok(now), Ok(before)) = (&mut row.switches, shown.switches) {
+        let Switches { voluntary, involuntary } = before;
+        raise(&mut now.voluntary, voluntary);
+        raise(&mut now.involuntary, involuntary);
+    }
+    if let (Ok(now), Ok(before)) = (&mut row.io, shown.io) {
+        let Io {
+            rchar_bytes,
+            wchar_bytes,
+            read_calls,
+            write_calls,
+            read_bytes,
+            write_bytes,
+            cancelled_write_bytes,
+        } = before;
+        raise(&mut now.rchar_bytes, rchar_bytes);
+        raise(&mut now.wchar_bytes, wchar_bytes);
+        raise(&mut now.read_calls, read_calls);
+        raise(&mut now.write_calls, write_calls);
+        raise(&mut now.read_bytes, read_bytes);
+        raise(&mut now.write_bytes, write_bytes);
+        raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
+    }
+    if let (Ok(now), Ok(Delays { block_io_ns })) = (&mut row.delays, shown.delays) {
+        raise(&mut now.block_io_ns, block_io_ns);
+    }
+}
+
+/// Threads on this machine, about: the kernel's figure has 16 bits.
+fn threads_of_machine() -> usize {
+    let mut about = std::mem::MaybeUninit::<libc::sysinfo>::zeroed();
+    // SAFETY: `about` is room for one sysinfo, which the call fills; if it fails, the zeros are a valid one.
+    let about = unsafe {
+        libc::sysinfo(about.as_mut_ptr());
+        about.assume_init()
+    };
+    usize::from(about.procs)
+}

@@ -114,16 +114,40 @@ fn sockets_older_than_the_tool() {
 }
 
 #[test]
+fn a_reader_in_a_pid_namespace_sees_its_own_numbers() {
+    use pidstat_user::kernel::net::PidNamespace;
+    let mut load = bench::Load::start(&["old", "4", "pidns"]);
+    assert_eq!(load.line(), "ready");
+    let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Sizes::default());
+    load.go();
+    let report = load.report();
+    bench.collect();
+    assert_eq!(report.pid, 1);
+    let own = bench.net.owners().find(|owner| owner.pid == 1).expect("process 1 of the namespace");
+    assert_eq!((own.traffic.tx_bytes, own.traffic.rx_bytes), (report.tx, report.rx));
+    assert!(own.tgid > 1 && own.comm.as_bytes() == b"netload", "{own:?}");
+    let tgid = own.tgid;
+    load.finish();
+    bench.run(&["stream", "4"]);
+    let rest: Vec<_> = bench.net.owners().filter(|owner| owner.tgid != tgid).collect();
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    assert_eq!((rest[0].pid, rest[0].comm.as_bytes()), (0, &b"[outside]"[..]));
+    assert!(rest[0].traffic.tx_bytes >= 1_000_003 + 997);
+}
+
+#[test]
 fn segments_are_those_of_tcp_info() {
-    for family in FAMILIES {
+    for (case, family) in
+        [("segments", "4"), ("segments", "6"), ("segments", "mapped"), ("segments-twice", "4")]
+    {
         let mut bench = Bench::open(Sizes::default());
-        let mut load = bench::Load::start(&["segments", family]);
+        let mut load = bench::Load::start(&[case, family]);
         let report = load.report();
         bench.collect();
         let traffic = bench.traffic(report.pid);
         let [tx_segments, rx_segments] = [report.tx_messages, report.rx_messages];
         assert!(tx_segments > 0 && rx_segments > 0);
-        assert_eq!((traffic.tx_packets, traffic.rx_packets), (tx_segments, rx_segments), "segments {family}");
+        assert_eq!((traffic.tx_packets, traffic.rx_packets), (tx_segments, rx_segments), "{case} {family}");
         load.go();
         load.finish();
     }

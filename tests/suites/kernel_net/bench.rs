@@ -11,7 +11,7 @@ use pidstat_user::{
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
-    os::fd::RawFd,
+    os::{fd::RawFd, unix::fs::MetadataExt},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -44,8 +44,12 @@ pub struct Bench {
 
 impl Bench {
     pub fn open(sizes: Sizes) -> Bench {
+        Bench::open_in(PidNamespace::default(), sizes)
+    }
+
+    pub fn open_in(ours: PidNamespace, sizes: Sizes) -> Bench {
         let kernel = Kernel::open().expect("BTF");
-        let net = Net::open_sized(&kernel, PidNamespace::default(), sizes);
+        let net = Net::open_sized(&kernel, ours, sizes);
         let net = net.unwrap_or_else(|why| panic!("the net family must attach here: {why}"));
         Bench { net, losses: Losses::default(), sums: HashMap::new() }
     }
@@ -185,6 +189,13 @@ impl Load {
     pub fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
+    }
+
+    /// Inode of the PID namespace that the workload's children are in.
+    pub fn pid_namespace(&self) -> u32 {
+        let path = format!("/proc/{}/ns/pid_for_children", self.child.id());
+        let inode = std::fs::metadata(path).expect("namespace").ino();
+        inode.try_into().expect("an inode number of nsfs")
     }
 
     /// Kind and id of every BPF object the workload has a descriptor of.

@@ -1,6 +1,6 @@
 //! Does an exact, prime number of things with sockets and says what it did: one line per process, `PID tx rx txmsg rxmsg`.
 //!
-//! `netload CASE [4|6|mapped]`. Every process stops by itself: an alarm ends those that a fault leaves waiting.
+//! `netload CASE [4|6|mapped] [netns|pidns]`. Every process stops by itself: an alarm ends those that a fault leaves waiting.
 #![expect(
     clippy::needless_pass_by_value,
     reason = "a workload owns its socket, and to return is to close it"
@@ -22,8 +22,10 @@ fn main() {
         _ => Family::V4,
     };
     wire::stop_after(60);
-    if args.next().as_deref() == Some("netns") {
-        wire::own_network();
+    match args.next().as_deref() {
+        Some("netns") => wire::own_network(),
+        Some("pidns") => wire::own_numbers(),
+        _ => {}
     }
     if !(tcp::run(&case, family) || udp::run(&case, family) || share::run(&case, family)) {
         eprintln!("netload: no case {case:?}");

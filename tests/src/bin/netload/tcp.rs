@@ -28,7 +28,8 @@ pub fn run(case: &str, family: Family) -> bool {
         "short" => short(family, 1009),
         "reconnect" => reconnect(family),
         "old" => old(family),
-        "segments" => segments(family),
+        "segments" => segments(family, 1),
+        "segments-twice" => segments(family, 2),
         "steps" => steps(family),
         _ => return false,
     }
@@ -318,18 +319,35 @@ fn old(family: Family) {
 }
 
 /// Bytes and segments by TCP_INFO, of a connection that stays open until the test has looked. The messages of the report
-/// are the segments.
-fn segments(family: Family) {
+/// are the segments. Where the socket is connected `times` times, the sums over all of them.
+fn segments(family: Family, times: u32) {
     let listener = TcpListener::bind(family.any_port()).expect("bind");
-    let to = family.local(listener.local_addr().expect("address").port());
+    let port = listener.local_addr().expect("address").port();
     let server = process(|| {
-        let mut s = listener.accept().expect("accept").0;
-        Did::received(read_all(&mut s, 4001))
+        let rx = (0..times).map(|_| read_all(&mut listener.accept().expect("accept").0, 4001)).sum();
+        Did::received(rx)
     });
-    let mut s = TcpStream::connect(to).expect("connect");
-    let tx = write_all(&mut s, 300_007, 4099);
-    sleep_ms(300);
-    // tcpi_segs_out and tcpi_segs_in of struct tcp_info stand at bytes 136 and 140.
+    let mut s = TcpStream::connect(family.local(port)).expect("connect");
+    let mut did = Did::default();
+    for time in 0..times {
+        if time > 0 {
+            connect_raw(&s, libc::AF_UNSPEC, port);
+            connect_raw(&s, libc::AF_INET, port);
+        }
+        did.tx += write_all(&mut s, 300_007, 4099);
+        sleep_ms(300);
+        let [segs_out, segs_in] = tcp_info(&s);
+        did.tx_messages += segs_out;
+        did.rx_messages += segs_in;
+    }
+    report(did);
+    crate::wire::await_go();
+    drop(s);
+    wait(&[server]);
+}
+
+/// `tcpi_segs_out` and `tcpi_segs_in`, which stand at bytes 136 and 140 of struct tcp_info.
+fn tcp_info(s: &TcpStream) -> [u64; 2] {
     let mut info = [0u32; 60];
     let mut len = size_of_val(&info) as libc::socklen_t;
     // SAFETY: `info` has `len` bytes.
@@ -337,10 +355,7 @@ fn segments(family: Family) {
         let at = info.as_mut_ptr().cast();
         libc::getsockopt(s.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut len);
     }
-    report(Did { tx, rx: 0, tx_messages: info[34].into(), rx_messages: info[35].into() });
-    crate::wire::await_go();
-    drop(s);
-    wait(&[server]);
+    [info[34].into(), info[35].into()]
 }
 
 /// One process talks to itself and reports its sums after each of eleven steps; the test looks in between.

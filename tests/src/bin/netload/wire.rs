@@ -75,6 +75,21 @@ pub fn own_network() {
     }
 }
 
+/// Goes on as process 1 of a PID namespace of its own; the process that was started waits for it.
+pub fn own_numbers() {
+    // SAFETY: no pointers; the program is single-threaded.
+    let pid = unsafe {
+        assert_eq!(libc::unshare(libc::CLONE_NEWPID), 0, "unshare: {}", io::Error::last_os_error());
+        libc::fork()
+    };
+    assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
+    if pid > 0 {
+        wait(&[pid]);
+        std::process::exit(0);
+    }
+    stop_after(60);
+}
+
 /// Runs `work` in a process of its own, which reports and exits at once, leaving its sockets to the kernel.
 pub fn process(work: impl FnOnce() -> Did) -> libc::pid_t {
     // SAFETY: this program is single-threaded whenever it forks.

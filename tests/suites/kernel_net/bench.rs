@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
     os::{fd::RawFd, unix::fs::MetadataExt},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -148,7 +149,7 @@ pub struct Load {
 
 impl Load {
     pub fn start(args: &[&str]) -> Load {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_netload"))
+        let mut child = Command::new(netload())
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -218,6 +219,16 @@ impl Drop for Load {
         // Only its own child, by its id; forks of it end by their alarm.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The helper: where cargo built it, or beside this binary where both were carried to another machine.
+fn netload() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_netload"));
+    if built.exists() {
+        built
+    } else {
+        std::env::current_exe().expect("this binary").with_file_name("netload")
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Known {
     pub dead: (u64, u64),
     /// The threads at the last sample, ascending tid; empty while there is only one.
     marks: Vec<Mark>,
+    /// Waiting time and time slices of that one.
+    first: (u64, u64),
 }
 
 impl Known {
@@ -45,7 +47,17 @@ impl Known {
         self.shown = never_back(split, self.shown);
         let row = &mut rows[sum.row];
         (row.cpu.user_ns, row.cpu.system_ns) = self.shown;
-        if !(marks.is_empty() && self.marks.is_empty()) {
+        if marks.is_empty() && self.marks.is_empty() {
+            let now = (sum.leader.wait_ns, sum.leader.timeslices);
+            if now.0 < self.first.0 || now.1 < self.first.1 {
+                // Between the samples another thread was born, called exec and took the first one's place.
+                self.bury_all(self.first);
+            }
+        } else {
+            if self.marks.is_empty() {
+                let (wait_ns, timeslices) = self.first;
+                self.marks.push(Mark { wait_ns, timeslices, split: (0, 0), ..sum.leader });
+            }
             let mut alone = [sum.leader];
             let marks = if marks.is_empty() { &mut alone } else { marks };
             self.bury(marks);
@@ -55,6 +67,7 @@ impl Known {
                 self.marks.extend_from_slice(marks);
             }
         }
+        self.first = (sum.leader.wait_ns, sum.leader.timeslices);
         if shape.want.sum_threads
             && let Ok(sched) = &mut rows[sum.row].sched
         {
@@ -87,7 +100,11 @@ impl Known {
                 gone = (gone.0.saturating_sub(old.wait_ns), gone.1.saturating_sub(old.timeslices));
             }
         }
-        self.dead = (self.dead.0.saturating_add(gone.0), self.dead.1.saturating_add(gone.1));
+        self.bury_all(gone);
+    }
+
+    fn bury_all(&mut self, (wait_ns, timeslices): (u64, u64)) {
+        self.dead = (self.dead.0.saturating_add(wait_ns), self.dead.1.saturating_add(timeslices));
     }
 
     /// Puts the split of CPU time into the threads' own rows.

@@ -68,6 +68,9 @@ impl Object {
         for (name, bytes) in globals.iter() {
             loader.override_global(name, bytes, true);
         }
+        for (map, entries) in globals.sizes() {
+            loader.map_max_entries(map, entries);
+        }
         let ebpf = loader.load(family.object).map_err(|error| Reason::of_error(&error))?;
         Ok(Object { ebpf })
     }

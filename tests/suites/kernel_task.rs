@@ -293,7 +293,9 @@ fn names_and_command_lines_follow_exec() {
 #[test]
 fn a_pid_namespace_shows_its_own_numbers() {
     let out = Command::new("unshare")
-        .args(["-p", "-f", "--mount-proc", env!("CARGO_BIN_EXE_task_load"), "show"])
+        .args(["-p", "-f", "--mount-proc"])
+        .arg(load::task_load())
+        .arg("show")
         .output()
         .expect("unshare");
     let text = String::from_utf8_lossy(&out.stdout);
@@ -305,7 +307,9 @@ fn a_pid_namespace_shows_its_own_numbers() {
 fn a_foreign_procfs_is_not_usable() {
     // The parent's /proc seen from a new PID namespace: right file system, wrong numbers.
     let out = Command::new("unshare")
-        .args(["-p", "-f", env!("CARGO_BIN_EXE_task_load"), "show"])
+        .args(["-p", "-f"])
+        .arg(load::task_load())
+        .arg("show")
         .output()
         .expect("unshare");
     let text = String::from_utf8_lossy(&out.stderr);

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,11 +13,8 @@ pub struct Load(Child);
 impl Load {
     /// Starts it in a mode and waits until it is ready.
     pub fn start(mode: &str) -> Load {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_task_load"))
-            .arg(mode)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("task_load");
+        let mut child =
+            Command::new(task_load()).arg(mode).stdout(Stdio::piped()).spawn().expect("task_load");
         let out = child.stdout.take().expect("its output");
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).expect("its output");
@@ -39,6 +37,16 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// The helper: where cargo built it, or beside this binary where both were carried to another machine.
+pub fn task_load() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_task_load"));
+    if built.exists() {
+        built
+    } else {
+        std::env::current_exe().expect("this binary").with_file_name("task_load")
     }
 }
 

@@ -155,3 +155,38 @@ fn find<'a>(marks: &'a [Mark], old: &Mark) -> Option<&'a Mark> {
     let at = marks.binary_search_by_key(&old.tid, |mark| mark.tid).ok()?;
     marks.get(at).filter(|mark| mark.start_ns == old.start_ns)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(tid: u32, wait_ns: u64, timeslices: u64) -> Mark {
+        Mark { tgid: 7, tid, row: NO_ROW, wait_ns, timeslices, ..Mark::default() }
+    }
+
+    fn dead_after(before: &[Mark], now: &[Mark]) -> (u64, u64) {
+        let mut known = Known { marks: before.to_vec(), ..Known::default() };
+        known.bury(now);
+        known.dead
+    }
+
+    #[test]
+    fn what_a_dead_thread_had_is_kept_once() {
+        let before = [mark(7, 10, 1), mark(8, 20, 2), mark(9, 40, 4)];
+        assert_eq!(dead_after(&before, &before), (0, 0));
+        assert_eq!(dead_after(&before, &[mark(7, 11, 1), mark(9, 40, 4)]), (20, 2));
+        assert_eq!(dead_after(&before, &[mark(7, 11, 1)]), (60, 6));
+        // A number that is used again is another thread.
+        let again = Mark { start_ns: 5, ..mark(9, 50, 5) };
+        assert_eq!(dead_after(&before, &[mark(7, 10, 1), mark(8, 20, 2), again]), (40, 4));
+    }
+
+    #[test]
+    fn a_thread_that_takes_the_first_ones_place_is_not_dead() {
+        // 9 called exec: it is 7 now, and the former 7 and 8 are gone.
+        let before = [mark(7, 100, 10), mark(8, 20, 2), mark(9, 40, 4)];
+        assert_eq!(dead_after(&before, &[mark(7, 41, 5)]), (120, 12));
+        // The successor was born after the last sample.
+        assert_eq!(dead_after(&before, &[mark(7, 1, 1)]), (160, 16));
+    }
+}

@@ -1,19 +1,20 @@
-//! Finds the compiler and linker for the kernel side and builds the objects; shared with `pidstat-user/build.rs`.
+//! Finds the compiler and linker for the kernel side; shared with `pidstat-user/build.rs`.
 
 use std::{
     env,
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// The families: one `[[bin]]` of pidstat-ebpf each.
-pub const FAMILIES: [&str; 2] = ["task", "net"];
-
-/// The release of bpf-linker that matches the LLVM of the pinned rustc.
+/// The release of bpf-linker that matches the LLVM of the pinned rustc, which it loads at run time.
 pub const BPF_LINKER_VERSION: &str = "0.10.3";
 
 /// What stands in a message when something is missing.
 pub const SETUP: &str = "cargo xtask setup";
+
+/// Names another directory than `target/tools`, for checkouts that share one.
+pub const TOOLS_VARIABLE: &str = "KPIDSTAT_TOOLS";
 
 /// How the kernel side is compiled.
 #[derive(Clone, Debug)]
@@ -24,21 +25,16 @@ pub enum Compiler {
     Nightly,
 }
 
-/// Where everything of this checkout that is not source lives.
-pub fn target_dir(root: &Path) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
-}
-
-/// Directory of the tools that `setup` installs for this checkout alone.
+/// Directory of the tools that `setup` installs for this checkout alone. Not below `CARGO_TARGET_DIR`: an IDE builds
+/// with a target directory of its own and must find the same tools.
 pub fn tools_dir(root: &Path) -> PathBuf {
-    env::var_os("KPIDSTAT_TOOLS").map_or_else(|| root.join("target/tools"), PathBuf::from)
+    env::var_os(TOOLS_VARIABLE).map_or_else(|| root.join("target/tools"), PathBuf::from)
 }
 
-/// The compiler, if there is one.
+/// The compiler, if there is one: the checkout's own, else the machine's, else rustup's nightly.
 pub fn compiler(root: &Path) -> Option<Compiler> {
-    let unpacked = tools_dir(root).join("rustc-web/usr");
-    for usr in [PathBuf::from("/usr"), unpacked] {
-        let rustc = usr.join("bin/rustc");
+    let own = tools_dir(root).join("rustc-web");
+    for (rustc, usr) in [(own.join("bin/rustc"), own.join("usr")), ("/usr/bin/rustc".into(), "/usr".into())] {
         if rustc.exists() && usr.join("lib/rustlib/bpfel-unknown-none/lib").exists() {
             return Some(Compiler::Prebuilt(rustc));
         }
@@ -57,72 +53,67 @@ pub fn linker(root: &Path) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("bpf-linker")).find(|path| path.exists())
 }
 
-/// Builds every kernel object and returns the directory that holds them.
+/// What must be run before the kernel side builds, in one line; nothing if it can be built.
 ///
 /// # Errors
-/// One line that names the command to run, or the compiler's own words.
-pub fn build_objects(root: &Path) -> Result<PathBuf, String> {
+/// The line.
+pub fn ready(root: &Path) -> Result<(Compiler, PathBuf), String> {
     let linker = linker(root).ok_or_else(|| format!("bpf-linker is missing; run: {SETUP}"))?;
     let compiler =
         compiler(root).ok_or_else(|| format!("no Rust compiler for the BPF target; run: {SETUP}"))?;
-    let target = target_dir(root).join("bpf");
-    let arch = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
-    let flags =
-        ["-Cdebuginfo=2", "-Clink-arg=--btf", "--cfg", &format!("bpf_target_arch=\"{arch}\"")].join("\x1f");
+    Ok((compiler, linker))
+}
+
+/// A cargo for the kernel side: the right compiler and linker, and nothing of the build that calls it.
+///
+/// # Errors
+/// One line that names the command to run.
+pub fn cargo(root: &Path, verb: &str) -> Result<Command, String> {
+    let (compiler, linker) = ready(root)?;
     // rustup's cargo puts its own libLLVM on the library path, which is where bpf-linker finds one.
     let mut cargo = match compiler {
         Compiler::Prebuilt(_) => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
         Compiler::Nightly => {
-            let mut c = Command::new("rustup");
-            c.args(["run", "nightly", "cargo"]);
-            c
+            let mut rustup = Command::new("rustup");
+            rustup.args(["run", "nightly", "cargo"]);
+            rustup
         }
     };
-    for (key, _) in env::vars_os() {
-        let name = key.to_string_lossy();
-        let of_outer_build = name.starts_with("CARGO_")
-            && !name.starts_with("CARGO_HOME")
-            && !name.starts_with("CARGO_NET")
-            && !name.starts_with("CARGO_HTTP")
-            && !name.starts_with("CARGO_REGISTR")
-            && !name.starts_with("CARGO_SOURCE");
-        if of_outer_build
-            || ["RUSTC", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "RUSTDOC"]
-                .contains(&&*name)
-        {
-            cargo.env_remove(&key);
-        }
+    for (key, _) in env::vars_os().filter(|(key, _)| of_outer_build(key)) {
+        cargo.env_remove(key);
     }
     let mut path = vec![linker.parent().unwrap_or(Path::new("/")).to_path_buf()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let arch = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
+    let flags =
+        ["-Cdebuginfo=2", "-Clink-arg=--btf", "--cfg", &format!("bpf_target_arch=\"{arch}\"")].join("\x1f");
     cargo
         .current_dir(root)
+        // aya-ebpf uses unstable features; a released compiler takes them only when told to.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", &flags)
-        .env("PATH", env::join_paths(path).map_err(|e| e.to_string())?)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "pidstat-ebpf",
-            "--profile",
-            "bpf",
-            "--target",
-            "bpfel-unknown-none",
-        ])
-        .arg("--target-dir")
-        .arg(&target);
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("PATH", env::join_paths(path).map_err(|e| format!("PATH: {e}"))?)
+        .args([verb, "--quiet", "--package", "pidstat-ebpf", "--target", "bpfel-unknown-none"]);
     match compiler {
-        Compiler::Prebuilt(ref rustc) => {
-            cargo.env("RUSTC", rustc);
-        }
-        Compiler::Nightly => {
-            cargo.args(["-Z", "build-std=core"]);
-        }
-    }
-    let out = cargo.output().map_err(|e| format!("cargo for the kernel side: {e}"))?;
-    if !out.status.success() {
-        return Err(format!("the kernel side did not build:\n{}", String::from_utf8_lossy(&out.stderr)));
-    }
-    Ok(target.join("bpfel-unknown-none/bpf"))
+        Compiler::Prebuilt(rustc) => cargo.env("RUSTC", rustc),
+        Compiler::Nightly => cargo.args(["-Z", "build-std=core"]),
+    };
+    Ok(cargo)
+}
+
+/// Whether a variable belongs to the build that calls this one (or to clippy), and would bend it. What says where cargo
+/// keeps its files and how it reaches the network stays.
+fn of_outer_build(key: &OsStr) -> bool {
+    let key = key.to_string_lossy();
+    let kept = ["CARGO_HOME", "CARGO_NET", "CARGO_HTTP", "CARGO_REGISTR", "CARGO_SOURCE"];
+    let rust = [
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_LINKER",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "CLIPPY_ARGS",
+    ];
+    rust.contains(&&*key) || key.starts_with("CARGO_") && !kept.iter().any(|prefix| key.starts_with(prefix))
 }

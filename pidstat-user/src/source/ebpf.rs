@@ -22,7 +22,7 @@ use crate::{
 };
 use hidden::Hidden;
 use net::Net;
-use std::{os::fd::RawFd, path::Path};
+use std::{os::fd::BorrowedFd, path::Path};
 use task::Walk;
 
 /// Everything of one sample, read through the kernel's own structures.
@@ -158,7 +158,7 @@ impl Source for EbpfSource {
         Some(format!("network is not counted: {why}"))
     }
 
-    fn wakeup(&self) -> Option<RawFd> {
+    fn wakeup(&self) -> Option<BorrowedFd<'_>> {
         Some(self.net.as_ref()?.as_ref().ok()?.wakeup())
     }
 

@@ -17,7 +17,7 @@ use crate::{
 use aya::maps::{Array, Map, MapData, RingBuf};
 use ledger::Ledger;
 use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, SockRecord};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
 const WALKS_MAX: usize = 3;
@@ -152,8 +152,9 @@ impl Net {
     }
 
     /// Readable when the ring is a quarter full and [`Net::drain`] should run.
-    pub fn wakeup(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    pub fn wakeup(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring owns the descriptor and outlives the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
 
     /// Every process with traffic, in no order, as of the last [`Net::collect`] or [`Net::drain`]. A process that ended stays as long as

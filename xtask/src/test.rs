@@ -1,0 +1,164 @@
+//! `cargo xtask test`: everything that is checked, cheap things first, and one closing line with the counts.
+
+use crate::{
+    command::{self, cargo, run, say},
+    r#gen, lint, setup, tidy, vm,
+};
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+/// How many checks succeeded and failed; a thing that could not run has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Succeeded.
+    pub passed: u32,
+    /// Failed, or could not run.
+    pub failed: u32,
+}
+
+impl Tally {
+    /// Counts what another one counted.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
+    /// Counts one check, says how it ended and how long it took.
+    fn check(&mut self, name: &str, check: impl FnOnce() -> Result<Self>) {
+        let start = Instant::now();
+        let outcome = check();
+        let seconds = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(tally) => {
+                say(format_args!(
+                    "{name}: {} passed, {} failed in {seconds:.1} s",
+                    tally.passed, tally.failed
+                ));
+                self.add(tally);
+            }
+            Err(why) => {
+                say(format_args!("{name}: FAILED after {seconds:.1} s: {why:#}"));
+                self.failed += 1;
+            }
+        }
+    }
+}
+
+/// Runs everything; with `unprivileged`, what needs neither root nor a VM.
+///
+/// # Errors
+/// When something failed or could not run.
+pub fn test(unprivileged: bool) -> Result<()> {
+    setup::if_missing()?;
+    setup::ensure(&setup::TESTS)?;
+    let mut all = Tally::default();
+    let one = |()| Tally { passed: 1, failed: 0 };
+    all.check("tidy", || tidy::tidy().map(one));
+    all.check("lint", || lint::lint().map(one));
+    all.check("gen --check", || r#gen::generate(true).map(one));
+    all.check("unit tests", unit);
+    let (kernel, plain): (Vec<String>, Vec<String>) =
+        suites()?.into_iter().partition(|s| s.starts_with("kernel_"));
+    all.check("unprivileged suites", || suite(&plain, &[]));
+    if !unprivileged {
+        // One at a time: a kernel suite counts what its own load did, and two loads on two cores make both slow.
+        all.check("kernel suites", || as_root().and_then(|()| suite(&kernel, &["--test-threads=1"])));
+        all.check("vm", vm::all);
+    }
+    println!("{} passed, {} failed", all.passed, all.failed);
+    if all.failed > 0 {
+        bail!("not everything passed");
+    }
+    Ok(())
+}
+
+fn as_root() -> Result<()> {
+    if !command::is_root() {
+        bail!(
+            "the kernel suites load programs into the kernel; run as root, or: cargo xtask test --unprivileged"
+        );
+    }
+    Ok(())
+}
+
+/// The suites of the tests package, by the name cargo gives them (tidy refuses a file that has none).
+fn suites() -> Result<Vec<String>> {
+    let dir = command::root().join("tests/suites");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("{}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The tests that stand beside the code, and those in its documentation.
+fn unit() -> Result<Tally> {
+    let of = ["--workspace", "--exclude", "pidstat-ebpf", "--no-fail-fast"];
+    let mut tally = count(cargo("test").args(of).args(["--lib", "--bins", "--examples"]))?;
+    tally.add(count(cargo("test").args(of).arg("--doc"))?);
+    Ok(tally)
+}
+
+/// Runs suites of the tests package against the command, which is built first.
+fn suite(names: &[String], options: &[&str]) -> Result<Tally> {
+    if names.is_empty() {
+        bail!("there is none in tests/suites");
+    }
+    run(cargo("build").args(["--quiet", "--package", "pidstat-user", "--bin", "kpidstat"]))?;
+    let mut test = cargo("test");
+    test.args(["--package", "pidstat-tests", "--no-fail-fast"]);
+    for name in names {
+        test.args(["--test", name]);
+    }
+    test.arg("--").args(options);
+    count(&mut test)
+}
+
+/// Runs a `cargo test`, showing what it prints, and adds up the summary lines of its test programs.
+fn count(test: &mut Command) -> Result<Tally> {
+    let mut child = test.stdout(Stdio::piped()).spawn().with_context(|| command::line(test))?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(child.stdout.take().context("stdout was piped")?).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.add(summary(&line));
+    }
+    if !child.wait()?.success() && tally.failed == 0 {
+        bail!("{}", command::line(test));
+    }
+    Ok(tally)
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; 0 ignored; …`; an ignored test did not run, so it has failed.
+fn summary(line: &str) -> Tally {
+    let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
+        return Tally::default();
+    };
+    let of = |what: &str| {
+        let parts = counts.1.split("; ").filter_map(|part| part.split_once(' '));
+        parts.filter(|(_, name)| *name == what).find_map(|(n, _)| n.parse::<u32>().ok()).unwrap_or(0)
+    };
+    Tally { passed: of("passed"), failed: of("failed") + of("ignored") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, summary};
+
+    #[test]
+    fn a_summary_line_is_counted_and_an_ignored_test_has_failed() {
+        let line = "test result: FAILED. 23 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.1s";
+        assert_eq!(summary(line), Tally { passed: 23, failed: 3 });
+        assert_eq!(summary("test parses_a_line ... ok"), Tally::default());
+    }
+}

@@ -11,12 +11,16 @@ const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 /// # Errors
 /// What the kernel said.
 ///
-/// # Panics
-/// Never; `K` and `V` must be what the map was made with, or the kernel writes past `V`.
-pub fn take<K: aya::Pod, V: aya::Pod + Default>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
+/// # Safety
+/// `K` and `V` must be as large as the map's keys and values: the kernel reads and writes as many bytes as the map has.
+pub unsafe fn take<K: aya::Pod, V: aya::Pod + Default>(
+    map: BorrowedFd<'_>,
+    key: &K,
+) -> io::Result<Option<V>> {
     let mut value = V::default();
     let mut attr = [fd_word(map), (&raw const *key) as u64, (&raw mut value) as u64, 0];
-    // SAFETY: `attr` is laid out as the kernel's (map_fd, key, value, flags); key and value live until the call returns.
+    // SAFETY: `attr` is laid out as the kernel's (map_fd, key, value, flags); key and value live until the call returns
+    // and are as large as the caller promises.
     match unsafe { bpf(MAP_LOOKUP_AND_DELETE, &mut attr) } {
         Ok(_) => Ok(Some(value)),
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),

@@ -11,7 +11,10 @@ use pidstat_user::{
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
-    os::{fd::RawFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
@@ -251,12 +254,12 @@ pub fn exists(kind: &str, id: u32) -> bool {
 }
 
 /// Waits for one wake-up as an event loop does: poll(2) would tell of any record, edge-triggered epoll tells of wake-ups.
-fn woken(ring: RawFd, timeout_ms: i32) -> bool {
+fn woken(ring: BorrowedFd<'_>, timeout_ms: i32) -> bool {
     // SAFETY: valid structs; the epoll descriptor is closed before returning.
     unsafe {
         let epoll = libc::epoll_create1(0);
         let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
-        libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, ring, &raw mut event);
+        libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, ring.as_raw_fd(), &raw mut event);
         // The first event only says that there is something already.
         libc::epoll_wait(epoll, &raw mut event, 1, 0);
         let events = libc::epoll_wait(epoll, &raw mut event, 1, timeout_ms);

@@ -130,9 +130,10 @@ impl Net {
             }
         }
         for key in self.ledger.end() {
-            if let Some(last) = entry::take(self.flows.fd().as_fd(), &key)
-                .map_err(|error| Reason::of_call("removal from ps_flows", &error))?
-            {
+            // SAFETY: ps_flows was made with `FlowKey` and `FlowCounters`.
+            let last = unsafe { entry::take::<FlowKey, FlowCounters>(self.flows.fd().as_fd(), &key) }
+                .map_err(|error| Reason::of_call("removal from ps_flows", &error))?;
+            if let Some(last) = last {
                 self.ledger.flow(&key, &last);
             }
             self.ledger.flow_ended(&key);
@@ -156,7 +157,7 @@ impl Net {
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
 
-    /// Every process with traffic, in no order, as of the last [`Net::collect`]. A process that ended stays as long as
+    /// Every process with traffic, in no order, as of the last [`Net::collect`] or [`Net::drain`]. A process that ended stays as long as
     /// one of its sockets does and for two samples more.
     pub fn owners(&self) -> impl Iterator<Item = &NetOwner> {
         self.ledger.owners()

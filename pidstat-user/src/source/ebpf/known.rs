@@ -27,6 +27,8 @@ pub struct Known {
     long_name: Option<Rc<[u8]>>,
     /// User and system time as shown.
     pub shown: (u64, u64),
+    /// Whether a row was ever approximate: then it can have shown more than exact sums come to for a while.
+    pub doubted: bool,
     /// Waiting time and time slices of threads that are gone; the kernel keeps no sum of them.
     pub dead: (u64, u64),
     /// The threads at the last sample, ascending tid; empty while there is only one.

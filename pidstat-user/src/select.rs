@@ -1,5 +1,7 @@
 //! Which rows a table shows: activity, names, users.
 
+pub mod expr;
+
 use crate::{column::Report, rate::Row, sample::Task};
 use regex::bytes::Regex;
 

@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 use pidstat_user::{
     cli::Args,
     column::{REPORTS, Scope},
+    select::name::IDENTITIES,
 };
 use std::{env, fmt::Write as _, fs, io, path::Path};
 
@@ -43,6 +44,11 @@ fn man() -> io::Result<Vec<u8>> {
             page.extend_from_slice(format!(".TP\n.B {place}\n{help} [{}]\n", column.unit.name()).as_bytes());
         }
     }
+    page.extend_from_slice(b".SS \"Names of a row, for \\-\\-where and \\-\\-sort\"\n");
+    for identity in &IDENTITIES {
+        let help = identity.help.replace('-', "\\-");
+        page.extend_from_slice(format!(".TP\n.B {}\n{help}\n", identity.id).as_bytes());
+    }
     page.extend_from_slice(SECTIONS.as_bytes());
     Ok(page)
 }
@@ -68,6 +74,10 @@ fn columns() -> String {
                 column.help
             );
         }
+    }
+    text.push_str("\n## Names of a row, for `--where` and `--sort`\n\n| name | meaning |\n|---|---|\n");
+    for identity in &IDENTITIES {
+        let _ = writeln!(text, "| `{}` | {} |", identity.id, identity.help);
     }
     text
 }

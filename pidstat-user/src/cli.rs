@@ -1,6 +1,7 @@
 //! The command line: what was typed, what will be done, what this machine allows.
 
 pub mod args;
+mod choice;
 pub mod doctor;
 pub mod plan;
 

@@ -6,7 +6,7 @@ use crate::{
     kernel::Reason,
     rate::{self, Averages, Span},
     sample::{Facts, Pids, Sample, Want},
-    select::{self, Verdict},
+    select,
     sink::{End, Frame, Sink, Table},
     source::{
         Source, SourceError,
@@ -237,19 +237,25 @@ fn tables<'a>(
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
             }
     });
-    let trivial = plan.filter.is_trivial();
     let candidates: Vec<_> = rate::pairs(before, now, span, false)
         .chain(departed)
         .map(|mut row| {
             row.sums = sums.and_then(|sums| sums.of(row.now.key));
-            (row, if trivial { Verdict::Show } else { plan.filter.judge(row.now) })
+            plan.filter.examine(row)
         })
         .collect();
-    let groups: Vec<&[&crate::column::Report]> =
-        if joined { vec![&plan.reports[..]] } else { plan.reports.chunks(1).collect() };
+    let groups: Vec<&[&crate::column::Report]> = if joined || plan.columns.is_some() {
+        vec![&plan.reports[..]]
+    } else {
+        plan.reports.chunks(1).collect()
+    };
     groups
         .into_iter()
-        .map(|reports| Table { reports, rows: select::table(&candidates, reports, plan.filter.idle_too) })
+        .map(|reports| Table {
+            reports,
+            chosen: plan.columns.as_deref(),
+            rows: select::table(&candidates, reports, plan.filter.idle_too, &plan.order),
+        })
         .collect()
 }
 

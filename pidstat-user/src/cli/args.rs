@@ -94,6 +94,22 @@ pub struct Args {
     #[arg(long, help_heading = "Selection")]
     pub ignore: bool,
 
+    /// Only rows for which this holds, like 'cpu_pct > 50 and not match(comm, "k.*")'; names are column ids
+    #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true, help_heading = "Selection")]
+    pub condition: Option<String>,
+
+    /// Only the first N processes of each table; by CPU time unless --sort says otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Selection")]
+    pub top: Option<u32>,
+
+    /// Sort by this column, largest first; smallest first with - before it or :asc after it
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Output")]
+    pub sort: Option<String>,
+
+    /// These columns in this order instead of reports, by id or head
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    pub columns: Vec<String>,
+
     /// Command lines instead of names
     #[arg(short = 'l', action = ArgAction::Count, help_heading = "Output")]
     pub command_lines: u8,
@@ -252,6 +268,10 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--pids"
                     | "--comm_regex"
                     | "--comm-regex"
+                    | "--where"
+                    | "--top"
+                    | "--sort"
+                    | "--columns"
                     | "--source"
                     | "--procfs"
                     | "--root"

@@ -1,10 +1,11 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
 use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
+use super::choice;
 use crate::{
-    column::{REPORTS, Report, Scope},
+    column::{Column, REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
-    select::Filter,
+    select::{Filter, Name, Order},
     sink::{
         Sink, TimeFormat,
         csv::Csv,
@@ -49,6 +50,10 @@ pub enum From {
 pub struct Plan {
     /// The reports in order of display.
     pub reports: Vec<&'static Report>,
+    /// The columns chosen instead of all of the reports'.
+    pub columns: Option<Vec<&'static Column>>,
+    /// The order of the rows.
+    pub order: Order,
     /// What the source has to read.
     pub want: Want,
     /// Which rows are shown.
@@ -95,7 +100,7 @@ impl Output {
 /// A command line that makes no sense; shown with exit code 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
-pub struct Usage(String);
+pub struct Usage(pub(super) String);
 
 impl Plan {
     /// Decides.
@@ -104,10 +109,19 @@ impl Plan {
     /// What is wrong with the command line, in words that say what to write instead.
     pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
         let (interval, count) = schedule(args)?;
-        let (reports, letters) = reports(args)?;
+        let (mut reports, letters) = reports(args)?;
+        let columns = choice::columns(args, letters)?;
+        if let Some(columns) = &columns {
+            reports = choice::reports_of(columns);
+        }
+        let order = choice::order(args)?;
         let pids = pids(args, around.own_pid);
         let filter = filter(args, around, &pids)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
+        facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
+        if let Some(condition) = &filter.condition {
+            condition.names(&mut |name: &Name| facts |= name.needs());
+        }
         facts |= Facts::OWNER;
         if args.user.is_some() {
             facts |= Facts::USER;
@@ -141,6 +155,8 @@ impl Plan {
                 sum_threads: true,
             },
             reports,
+            columns,
+            order,
             filter,
             interval,
             count,
@@ -250,6 +266,7 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         user: args.user.clone().filter(|name| !name.is_empty()),
         except: args.ignore.then_some(around.own_pid),
         by_command_line: args.command_lines > 0,
+        condition: choice::condition(args)?,
     })
 }
 

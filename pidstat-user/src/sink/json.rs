@@ -146,8 +146,7 @@ impl Sink for Json {
         for table in &frame.tables {
             out.push(b',');
             layout.newline(5, out);
-            // JSON never joins reports, so a table has exactly one.
-            let _ = write!(out, "\"{}\": [", table.reports.first().map_or("", |report| report.json));
+            let _ = write!(out, "\"{}\": [", table.key());
             self.table(table, &layout, out);
             layout.newline(5, out);
             out.push(b']');

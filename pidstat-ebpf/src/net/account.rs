@@ -49,7 +49,7 @@ unsafe fn flow(cookie: u64, process: &Process, moved: Moved) {
     let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
     // SAFETY: pointers into the map stay valid while the program runs: entries are deleted only after their socket.
     unsafe {
-        if let Some(found) = FLOWS.get_ptr_mut(&key) {
+        if let Some(found) = FLOWS.get_ptr_mut(key) {
             return add_to(found, moved);
         }
         let mut fresh = FlowCounters {
@@ -61,10 +61,10 @@ unsafe fn flow(cookie: u64, process: &Process, moved: Moved) {
         };
         process.describe(&raw mut fresh.owner);
         // BPF_NOEXIST: another thread may have been faster, and overwriting would lose what it counted.
-        if FLOWS.insert(&key, &fresh, 1).is_ok() {
+        if FLOWS.insert(key, fresh, 1).is_ok() {
             return;
         }
-        match FLOWS.get_ptr_mut(&key) {
+        match FLOWS.get_ptr_mut(key) {
             Some(found) => add_to(found, moved),
             None => {
                 lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages)

@@ -5,7 +5,7 @@
 use clap::CommandFactory as _;
 use pidstat_user::{
     cli::Args,
-    column::{REPORTS, Scope},
+    column::{NO_LETTER, REPORTS, Report, Scope},
     select::name::IDENTITIES,
 };
 use std::{env, fmt::Write as _, fs, io, path::Path};
@@ -35,8 +35,7 @@ fn man() -> io::Result<Vec<u8>> {
     man.render_options_section(&mut page)?;
     page.extend_from_slice(b".SH COLUMNS\n");
     for report in REPORTS {
-        let with = if report.scope == Scope::Children { " with \\-T CHILD" } else { "" };
-        page.extend_from_slice(format!(".SS \"\\-{}{with}: {}\"\n", report.flag, report.title).as_bytes());
+        page.extend_from_slice(format!(".SS \"{}\"\n", heading(report).replace('-', "\\-")).as_bytes());
         for column in report.columns {
             let place =
                 if column.machine_only { format!("{} (\\-o only)", column.id) } else { column.head.into() };
@@ -59,8 +58,7 @@ fn columns() -> String {
          A missing value is `-` in text, `null` in JSON and empty in CSV; it is never zero.\n",
     );
     for report in REPORTS {
-        let with = if report.scope == Scope::Children { " -T CHILD" } else { "" };
-        let _ = write!(text, "\n## `-{}{with}`: {}\n\n", report.flag, report.title);
+        let _ = write!(text, "\n## {}\n\n", heading(report));
         let _ = writeln!(text, "JSON array: `{}`\n", report.json);
         text.push_str("| id | head | JSON key | unit | meaning |\n|---|---|---|---|---|\n");
         for column in report.columns {
@@ -80,4 +78,13 @@ fn columns() -> String {
         let _ = writeln!(text, "| `{}` | {} |", identity.id, identity.help);
     }
     text
+}
+
+/// What brings a report, and what it is about.
+fn heading(report: &Report) -> String {
+    let with = if report.scope == Scope::Children { " with -T CHILD" } else { "" };
+    match report.flag {
+        NO_LETTER => report.title.into(),
+        letter => format!("-{letter}{with}: {}", report.title),
+    }
 }

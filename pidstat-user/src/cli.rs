@@ -4,6 +4,7 @@ pub mod args;
 mod choice;
 pub mod doctor;
 pub mod plan;
+mod pypidstat;
 
 pub use args::Args;
 pub use plan::Plan;

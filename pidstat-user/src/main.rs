@@ -37,6 +37,9 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if let Some(note) = &plan.note {
+        eprintln!("kpidstat: {note}");
+    }
     match engine::run(&plan) {
         Ok(Outcome::Shown) => ExitCode::SUCCESS,
         Ok(Outcome::NothingMatched) => {

@@ -8,7 +8,11 @@ pub mod order;
 pub use name::Name;
 pub use order::{Order, Sort};
 
-use crate::{column::Report, rate::Row, sample::Task};
+use crate::{
+    column::Report,
+    rate::{Before, Row},
+    sample::Task,
+};
 use expr::Condition;
 use name::OfRow;
 use regex::bytes::Regex;
@@ -32,6 +36,8 @@ pub struct Filter {
     pub by_command_line: bool,
     /// What must hold for a row (`--where`).
     pub condition: Option<Condition<Name>>,
+    /// Whether only tasks that live in both samples are shown, as in pypidstat.
+    pub compared_only: bool,
 }
 
 /// A row that may be shown.
@@ -67,7 +73,12 @@ impl Filter {
 
     /// Tests one row.
     pub fn examine<'a>(&self, row: Row<'a>) -> Candidate<'a> {
-        let verdict = if self.is_trivial() { Verdict::Show } else { self.judge(row.now) };
+        let known = matches!(row.before, Before::Known(_)) && !row.exited;
+        let verdict = match () {
+            () if self.compared_only && !known => Verdict::Hide,
+            () if self.is_trivial() => Verdict::Show,
+            () => self.judge(row.now),
+        };
         let fits = verdict != Verdict::Hide
             && self.condition.as_ref().is_none_or(|condition| condition.holds(&OfRow(&row)));
         Candidate { row, verdict, fits }

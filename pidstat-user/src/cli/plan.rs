@@ -1,7 +1,7 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
 use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
-use super::choice;
+use super::{choice, pypidstat};
 use crate::{
     column::{Column, REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
@@ -11,6 +11,7 @@ use crate::{
         csv::Csv,
         json,
         json::Json,
+        pypidstat::Pypidstat,
         text,
         text::{Palette, Text},
     },
@@ -68,6 +69,8 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
+    /// What the user should know before it begins.
+    pub note: Option<String>,
 }
 
 /// The output and its style.
@@ -77,6 +80,8 @@ pub enum Output {
     Text(text::Style),
     /// JSON.
     Json(json::Style),
+    /// pypidstat's table.
+    Pypidstat(crate::sink::pypidstat::Style),
     /// CSV.
     Csv {
         /// Whether threads have rows.
@@ -92,6 +97,7 @@ impl Output {
         match self {
             Output::Text(style) => Box::new(Text::new(style.clone())),
             Output::Json(style) => Box::new(Json::new(style.clone())),
+            Output::Pypidstat(style) => Box::new(Pypidstat::new(style.clone())),
             Output::Csv { threads, command_lines } => Box::new(Csv::new(*threads, *command_lines)),
         }
     }
@@ -110,20 +116,27 @@ impl Plan {
     pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
         let (interval, count) = schedule(args)?;
         let (mut reports, letters) = reports(args)?;
-        let columns = choice::columns(args, letters)?;
+        let style = pypidstat::style(args, &around.zone)?;
+        let columns = match &style {
+            Some(style) => Some(pypidstat::columns(style)),
+            None => choice::columns(args, letters)?,
+        };
         if let Some(columns) = &columns {
             reports = choice::reports_of(columns);
         }
         let order = choice::order(args)?;
         let pids = pids(args, around.own_pid);
-        let filter = filter(args, around, &pids)?;
+        let mut filter = filter(args, around, &pids)?;
+        if style.is_some() {
+            pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
+        }
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
         if let Some(condition) = &filter.condition {
             condition.names(&mut |name: &Name| facts |= name.needs());
         }
         facts |= Facts::OWNER;
-        if args.user.is_some() {
+        if args.user.is_some() || style.is_some() {
             facts |= Facts::USER;
         }
         if args.command_lines > 0 || args.command_line.is_some() {
@@ -161,8 +174,9 @@ impl Plan {
             interval,
             count,
             from,
-            output: output(args, around, header_always),
+            output: style.map_or_else(|| output(args, around, header_always), Output::Pypidstat),
             of_machine: args.of_machine > 0,
+            note: pypidstat::note(args),
         })
     }
 }
@@ -267,6 +281,7 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         except: args.ignore.then_some(around.own_pid),
         by_command_line: args.command_lines > 0,
         condition: choice::condition(args)?,
+        compared_only: false,
     })
 }
 

@@ -1,1 +1,4 @@
 //! The harness of the test suites: fake roots, workloads that know what they did, network namespaces, oracles.
+
+pub mod oracle;
+pub mod tool;

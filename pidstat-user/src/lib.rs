@@ -5,7 +5,13 @@
 //! once, a *report* is a group of columns, a *fact* is what a column needs, a *rung* is one way to count something, and
 //! a *reason* says why a better one is not used.
 
+pub mod cli;
 pub mod clock;
+pub mod column;
+pub mod engine;
 pub mod kernel;
+pub mod rate;
 pub mod sample;
+pub mod select;
+pub mod sink;
 pub mod source;

@@ -28,6 +28,8 @@ pub enum Missing {
     NotInSource,
     /// The counter was lower than before; a difference would be garbage.
     WentBackwards,
+    /// The task is older than the interval but was not in the sample before, so there is nothing to compare with.
+    NoEarlier,
     /// The task has nothing of the kind (a kernel thread has no user memory; an average has no CPU number).
     DoesNotApply,
 }
@@ -43,6 +45,7 @@ impl Missing {
             Missing::NotMeasured => "not measured by the kernel",
             Missing::NotInSource => "not known to this source",
             Missing::WentBackwards => "the counter went backwards",
+            Missing::NoEarlier => "no earlier sample of this task",
             Missing::DoesNotApply => "does not apply",
         }
     }

@@ -48,7 +48,7 @@ pub trait Source {
     }
 
     /// A descriptor that becomes readable when [`Source::drain`] should run between samples.
-    fn wakeup(&self) -> Option<std::os::fd::RawFd> {
+    fn wakeup(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None
     }
 

@@ -36,6 +36,13 @@ pub fn cpus(proc_root: &Path, sys_root: &Path) -> u32 {
     count.max(1)
 }
 
+/// Whether this machine measures delays of tasks started from now on (`kernel.task_delayacct`); `None` where the kernel
+/// has no such switch.
+pub fn delay_accounting(proc_root: &Path) -> Option<bool> {
+    let text = std::fs::read_to_string(proc_root.join("sys/kernel/task_delayacct")).ok()?;
+    Some(text.trim() != "0")
+}
+
 /// A name that a recorded machine gives itself in `sys/kernel/FILE` below `proc_root`.
 pub fn recorded_name(proc_root: &Path, file: &str) -> Option<String> {
     let text = std::fs::read_to_string(proc_root.join("sys/kernel").join(file)).ok()?;

@@ -1,0 +1,73 @@
+//! Writes what follows from the registry and the argument definitions: man page, completions, `columns.md`.
+//!
+//! `cargo xtask gen` runs it: `gen OUTDIR`.
+
+use clap::CommandFactory as _;
+use pidstat_user::{
+    cli::Args,
+    column::{REPORTS, Scope},
+};
+use std::{env, fmt::Write as _, fs, io, path::Path};
+
+/// The man page's sections that no definition holds.
+const SECTIONS: &str = include_str!("../docs/sections.roff");
+
+fn main() -> io::Result<()> {
+    let out = env::args_os().nth(1).ok_or_else(|| io::Error::other("usage: gen OUTDIR"))?;
+    let out = Path::new(&out);
+    fs::create_dir_all(out)?;
+    fs::write(out.join("kpidstat.1"), man()?)?;
+    fs::write(out.join("columns.md"), columns())?;
+    for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+        clap_complete::generate_to(shell, &mut Args::command(), "kpidstat", out)?;
+    }
+    Ok(())
+}
+
+fn man() -> io::Result<Vec<u8>> {
+    let man = clap_mangen::Man::new(Args::command()).section("1").source("kpidstat").manual("User Commands");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    page.extend_from_slice(b".SH COLUMNS\n");
+    for report in REPORTS {
+        let with = if report.scope == Scope::Children { " with \\-T CHILD" } else { "" };
+        page.extend_from_slice(format!(".SS \"\\-{}{with}: {}\"\n", report.flag, report.title).as_bytes());
+        for column in report.columns {
+            let place =
+                if column.machine_only { format!("{} (\\-o only)", column.id) } else { column.head.into() };
+            let help = column.help.replace('-', "\\-");
+            page.extend_from_slice(format!(".TP\n.B {place}\n{help} [{}]\n", column.unit.name()).as_bytes());
+        }
+    }
+    page.extend_from_slice(SECTIONS.as_bytes());
+    Ok(page)
+}
+
+fn columns() -> String {
+    let mut text = String::from(
+        "# Columns\n\nMade by `cargo xtask gen` from the registry in `src/column/`; do not edit.\n\n\
+         A missing value is `-` in text, `null` in JSON and empty in CSV; it is never zero.\n",
+    );
+    for report in REPORTS {
+        let with = if report.scope == Scope::Children { " -T CHILD" } else { "" };
+        let _ = write!(text, "\n## `-{}{with}`: {}\n\n", report.flag, report.title);
+        let _ = writeln!(text, "JSON array: `{}`\n", report.json);
+        text.push_str("| id | head | JSON key | unit | meaning |\n|---|---|---|---|---|\n");
+        for column in report.columns {
+            let head = if column.machine_only { "(`-o` only)" } else { column.head };
+            let _ = writeln!(
+                text,
+                "| `{}` | {head} | `{}` | {} | {} |",
+                column.id,
+                column.json,
+                column.unit.name(),
+                column.help
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,321 @@
+//! What was typed, as clap understands it.
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use std::{ffi::OsString, path::PathBuf};
+
+/// The whole command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "kpidstat",
+    version,
+    about = "CPU, memory, disk, context switches and network of every process, from the kernel's own counters",
+    long_about = "Reports what every process used: CPU, memory, disk, context switches and network, counted by eBPF in \
+                  the kernel and printed as pidstat prints it. Without eBPF it reads /proc and says what it lost.",
+    override_usage = "kpidstat [OPTIONS] [INTERVAL [COUNT]]\n       kpidstat doctor",
+    disable_help_flag = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true,
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub struct Args {
+    /// A job of its own.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// CPU (the default report)
+    #[arg(short = 'u', action = ArgAction::Count, help_heading = "Reports")]
+    pub cpu: u8,
+
+    /// Page faults and memory
+    #[arg(short = 'r', action = ArgAction::Count, help_heading = "Reports")]
+    pub memory: u8,
+
+    /// Stack
+    #[arg(short = 's', action = ArgAction::Count, help_heading = "Reports")]
+    pub stack: u8,
+
+    /// Disk I/O
+    #[arg(short = 'd', action = ArgAction::Count, help_heading = "Reports")]
+    pub disk: u8,
+
+    /// Context switches
+    #[arg(short = 'w', action = ArgAction::Count, help_heading = "Reports")]
+    pub switches: u8,
+
+    /// Threads and open files
+    #[arg(short = 'v', action = ArgAction::Count, help_heading = "Reports")]
+    pub kernel: u8,
+
+    /// Realtime priority and scheduling policy
+    #[arg(short = 'R', action = ArgAction::Count, help_heading = "Reports")]
+    pub realtime: u8,
+
+    /// Network: packets and bytes received and sent, loopback included
+    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Reports")]
+    pub network: u8,
+
+    /// Report the task itself, the task with the children it waited for, or both
+    #[arg(short = 'T', value_name = "TASK|CHILD|ALL", ignore_case = false, help_heading = "Reports")]
+    pub scope: Vec<ScopeArg>,
+
+    /// Only these processes (SELF is kpidstat itself), idle or not; ALL shows every process, idle or not
+    #[arg(
+        short = 'p',
+        long = "pids",
+        value_name = "LIST|SELF|ALL",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
+    pub pids: Vec<PidArg>,
+
+    /// Threads too
+    #[arg(short = 't', action = ArgAction::Count, help_heading = "Selection")]
+    pub threads: u8,
+
+    /// Only tasks whose name matches this regular expression (with -l: whose command line does)
+    #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
+    pub name: Option<String>,
+
+    /// Only processes whose name matches, with all their threads
+    #[arg(short = 'G', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
+    pub group: Option<String>,
+
+    /// Only processes whose command line matches from its start
+    #[arg(long = "comm_regex", alias = "comm-regex", value_name = "REGEX", help_heading = "Selection")]
+    pub command_line: Option<String>,
+
+    /// User names instead of numbers; with a name, only that user's tasks
+    #[arg(short = 'U', value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          help_heading = "Selection")]
+    pub user: Option<String>,
+
+    /// Leave kpidstat itself out
+    #[arg(long, help_heading = "Selection")]
+    pub ignore: bool,
+
+    /// Command lines instead of names
+    #[arg(short = 'l', action = ArgAction::Count, help_heading = "Output")]
+    pub command_lines: u8,
+
+    /// One line per task with all reports side by side, no averages
+    #[arg(short = 'h', action = ArgAction::Count, help_heading = "Output")]
+    pub one_line: u8,
+
+    /// Seconds since the epoch instead of the time of day
+    #[arg(short = 'H', action = ArgAction::Count, help_heading = "Output")]
+    pub epoch: u8,
+
+    /// %CPU of all CPUs together instead of one
+    #[arg(short = 'I', action = ArgAction::Count, help_heading = "Output")]
+    pub of_machine: u8,
+
+    /// Sizes with units
+    #[arg(long, help_heading = "Output")]
+    pub human: bool,
+
+    /// Decimals of rates and percentages
+    #[arg(long = "dec", value_name = "0|1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2),
+          hide_default_value = true, help_heading = "Output")]
+    pub decimals: u8,
+
+    /// Machine-readable output: sysstat's JSON document, one JSON object per sample, or CSV
+    #[arg(short = 'o', value_name = "FORMAT", ignore_case = true, help_heading = "Output")]
+    pub output: Option<Format>,
+
+    /// Where the numbers come from
+    #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Source")]
+    pub source: SourceArg,
+
+    /// Read another procfs
+    #[arg(long, value_name = "DIR", conflicts_with = "root", help_heading = "Source")]
+    pub procfs: Option<PathBuf>,
+
+    /// Play back recorded instants: DIR/0/proc, DIR/1/proc, ...
+    #[arg(long, value_name = "DIR", help_heading = "Source")]
+    pub root: Option<PathBuf>,
+
+    /// Print this help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Seconds between reports, fractions allowed; without it, one report since boot
+    #[arg(value_name = "INTERVAL")]
+    pub interval: Option<String>,
+
+    /// Number of reports
+    #[arg(value_name = "COUNT")]
+    pub count: Option<String>,
+}
+
+/// A job of its own.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Says what this machine allows, and what would allow more
+    Doctor,
+}
+
+/// What `-T` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum ScopeArg {
+    /// The task itself.
+    Task,
+    /// The task and the children it waited for.
+    Child,
+    /// Both.
+    All,
+}
+
+/// What `-o` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// sysstat's document.
+    Json,
+    /// One object per sample and line.
+    Ndjson,
+    /// One row per task and sample.
+    Csv,
+}
+
+/// What `--source` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceArg {
+    /// eBPF where it works, else /proc
+    Auto,
+    /// eBPF, or fail
+    Ebpf,
+    /// /proc only
+    Proc,
+}
+
+/// One item of `-p`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PidArg {
+    /// A process or thread id.
+    Number(u32),
+    /// kpidstat itself.
+    Myself,
+    /// Every process.
+    All,
+}
+
+impl std::str::FromStr for PidArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PidArg, String> {
+        match text {
+            "SELF" => Ok(PidArg::Myself),
+            "ALL" => Ok(PidArg::All),
+            _ => match text.parse::<u32>() {
+                Ok(number) if number > 0 && text.bytes().all(|b| b.is_ascii_digit()) => {
+                    Ok(PidArg::Number(number))
+                }
+                _ => Err("process ids are numbers from 1 on, SELF or ALL, separated by commas".into()),
+            },
+        }
+    }
+}
+
+impl Args {
+    /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
+        Args::parse_from(name_user(arguments))
+    }
+
+    /// Reads a command line for tests.
+    ///
+    /// # Errors
+    /// What clap would have printed.
+    pub fn try_read(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+        Args::try_parse_from(name_user(arguments))
+    }
+}
+
+/// Rewrites `-U NAME` to `-U=NAME`. The name is optional and positional numbers follow, so clap alone cannot tell them
+/// apart: as in sysstat, a name does not begin with `-` and is not made of digits alone.
+fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut rewritten: Vec<OsString> = Vec::new();
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        let takes_value = matches!(
+            argument.to_str(),
+            Some(
+                "-p" | "-C"
+                    | "-G"
+                    | "-T"
+                    | "-o"
+                    | "--pids"
+                    | "--comm_regex"
+                    | "--comm-regex"
+                    | "--source"
+                    | "--procfs"
+                    | "--root"
+            )
+        );
+        let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {
+            argument == "-U"
+                && !next.is_empty()
+                && !next.starts_with('-')
+                && !next.bytes().all(|b| b.is_ascii_digit())
+        });
+        if let Some(name) = name {
+            rewritten.push(format!("-U={name}").into());
+            arguments.next();
+        } else {
+            rewritten.push(argument);
+            if takes_value && let Some(value) = arguments.next() {
+                rewritten.push(value);
+            }
+        }
+    }
+    rewritten
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Args, clap::Error> {
+        Args::try_read(std::iter::once("kpidstat").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn clap_accepts_its_own_definitions() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_cluster_and_interleave_with_numbers() {
+        let args = read("1 -urdw -p 42 5").unwrap();
+        assert_eq!((args.cpu, args.memory, args.disk, args.switches), (1, 1, 1, 1));
+        assert_eq!(args.pids, [PidArg::Number(42)]);
+        assert_eq!((args.interval.as_deref(), args.count.as_deref()), (Some("1"), Some("5")));
+    }
+
+    #[test]
+    fn a_user_name_is_told_from_an_interval() {
+        let args = read("-U 1 5").unwrap();
+        assert_eq!((args.user.as_deref(), args.interval.as_deref()), (Some(""), Some("1")));
+        let args = read("-U root 1").unwrap();
+        assert_eq!((args.user.as_deref(), args.interval.as_deref()), (Some("root"), Some("1")));
+        let args = read("-Ut 1").unwrap();
+        assert_eq!((args.user.as_deref(), args.threads), (Some(""), 1));
+        assert_eq!(read("-C -U").unwrap().name.as_deref(), Some("-U"));
+    }
+
+    #[test]
+    fn bad_pid_lists_are_refused() {
+        for list in ["0", "abc", "self", "1-3", "+5", "1,,2"] {
+            assert!(read(&format!("-p {list}")).is_err(), "{list}");
+        }
+        assert_eq!(read("-p 1,SELF,ALL").unwrap().pids, [PidArg::Number(1), PidArg::Myself, PidArg::All]);
+    }
+
+    #[test]
+    fn formats_are_case_insensitive_and_doctor_is_a_command() {
+        assert_eq!(read("-o JSON 1").unwrap().output, Some(Format::Json));
+        assert!(matches!(read("doctor").unwrap().command, Some(Command::Doctor)));
+    }
+}

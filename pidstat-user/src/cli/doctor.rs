@@ -1,0 +1,108 @@
+//! What this machine allows, and what would allow more.
+
+use crate::{
+    kernel::{
+        ladder::{FAMILIES, ProgramState, survey},
+        reason::{Reason, lockdown, missing_capabilities},
+    },
+    source::{ebpf, procfs},
+};
+use std::{fmt::Write as _, path::Path};
+
+/// Examines the machine for this user and prints the findings. Says whether the task and the net family both use eBPF
+/// on some rung.
+pub fn examine() -> bool {
+    let states = survey();
+    let proc = ebpf::usable(Path::new(procfs::PROC_ROOT));
+    let mut text = String::new();
+    machine(&proc, &mut text);
+    programs(&states, &mut text);
+    let ready = reports(&states, &proc, &mut text);
+    options(&mut text);
+    print!("{text}");
+    ready
+}
+
+fn line(name: &str, finding: impl std::fmt::Display, out: &mut String) {
+    let _ = writeln!(out, "  {name:<22} {finding}");
+}
+
+fn remedy(reason: &Reason, out: &mut String) {
+    let _ = writeln!(out, "  {:<22} -> {}", "", reason.remedy());
+}
+
+fn machine(proc: &Result<(), Reason>, out: &mut String) {
+    let host = procfs::host(Path::new(procfs::PROC_ROOT), Path::new(procfs::SYS_ROOT));
+    let _ = writeln!(out, "kpidstat {} on {}", env!("CARGO_PKG_VERSION"), host.nodename);
+    line("kernel", format_args!("{} {} {}", host.sysname, host.release, host.machine), out);
+    line("types (BTF)", if Path::new("/sys/kernel/btf/vmlinux").exists() { "yes" } else { "no" }, out);
+    line("lockdown", lockdown().unwrap_or_else(|| "not in this kernel".into()), out);
+    let missing = missing_capabilities();
+    if missing.is_empty() {
+        line("capabilities", "what eBPF needs is there", out);
+    } else {
+        line("capabilities", format_args!("missing: {}", missing.join(" ")), out);
+    }
+    match proc {
+        Ok(()) => line("/proc", "a procfs of this PID namespace", out),
+        Err(reason) => {
+            line("/proc", reason, out);
+            remedy(reason, out);
+        }
+    }
+}
+
+fn programs(states: &[ProgramState], out: &mut String) {
+    out.push_str("\nprograms\n");
+    for state in states {
+        let name = format!("{} {}", state.family, state.program.name);
+        let hook = state.program.hook.to_string();
+        match &state.attached {
+            Ok(()) => line(&name, format_args!("{hook:<32} attaches"), out),
+            Err(reason) => {
+                line(&name, format_args!("{hook:<32} no: {reason}"), out);
+                remedy(reason, out);
+            }
+        }
+    }
+}
+
+/// Which source and rung each report would use.
+fn reports(states: &[ProgramState], proc: &Result<(), Reason>, out: &mut String) -> bool {
+    out.push_str("\nreports\n");
+    let mut ready = true;
+    for family in FAMILIES {
+        let (letters, fallback) = match family.name {
+            "net" => ("-n", "nothing: `-` in every row"),
+            _ => ("-u -r -s -d -w -v -R", "/proc"),
+        };
+        let complete = family.rungs.iter().find(|rung| {
+            let mut of_rung =
+                states.iter().filter(|state| state.family == family.name && state.rung == rung.name);
+            of_rung.all(|state| state.attached.is_ok())
+        });
+        match (complete, proc) {
+            (Some(rung), Ok(())) => {
+                line(letters, format_args!("eBPF, {} by {}", family.name, rung.name), out)
+            }
+            _ => {
+                ready = false;
+                line(letters, fallback, out);
+            }
+        }
+    }
+    ready
+}
+
+fn options(out: &mut String) {
+    out.push_str("\noptional\n");
+    match procfs::host::delay_accounting(Path::new(procfs::PROC_ROOT)) {
+        Some(true) => line("delay accounting", "on: iodelay is measured", out),
+        Some(false) => {
+            line("delay accounting", "off: iodelay shows -", out);
+            let _ =
+                writeln!(out, "  {:<22} -> sysctl kernel.task_delayacct=1, for tasks started after that", "");
+        }
+        None => line("delay accounting", "not in this kernel: iodelay shows -", out),
+    }
+}

@@ -1,0 +1,368 @@
+//! What will be done: the command line and the environment turned into decisions, before anything is opened.
+
+use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
+use crate::{
+    column::{REPORTS, Report, Scope},
+    sample::{Facts, Pids, Want},
+    select::Filter,
+    sink::{
+        Sink, TimeFormat,
+        csv::Csv,
+        json,
+        json::Json,
+        text,
+        text::{Palette, Text},
+    },
+};
+use jiff::tz::TimeZone;
+use regex::bytes::{Regex, RegexBuilder};
+use std::{path::PathBuf, time::Duration};
+
+/// What the surroundings say.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Rows of the terminal that stdout is, if it is one.
+    pub terminal_rows: Option<u64>,
+    /// Process id of this process.
+    pub own_pid: u32,
+    /// The time zone.
+    pub zone: TimeZone,
+    /// Reads an environment variable.
+    pub variable: fn(&str) -> Option<String>,
+}
+
+/// Where the numbers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// eBPF where it works, else files.
+    Auto,
+    /// eBPF or nothing.
+    Ebpf,
+    /// Files of the machine's procfs, or of another one.
+    Files(Option<PathBuf>),
+    /// Recorded instants.
+    Instants(PathBuf),
+}
+
+/// Everything decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The reports in order of display.
+    pub reports: Vec<&'static Report>,
+    /// What the source has to read.
+    pub want: Want,
+    /// Which rows are shown.
+    pub filter: Filter,
+    /// Time between samples; none means one report since boot.
+    pub interval: Option<Duration>,
+    /// Samples to take; none means until interrupted.
+    pub count: Option<u64>,
+    /// Where the numbers come from.
+    pub from: From,
+    /// The output.
+    pub output: Output,
+    /// Whether `%CPU` is of the whole machine.
+    pub of_machine: bool,
+}
+
+/// The output and its style.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Text.
+    Text(text::Style),
+    /// JSON.
+    Json(json::Style),
+    /// CSV.
+    Csv {
+        /// Whether threads have rows.
+        threads: bool,
+        /// Whether command lines are shown.
+        command_lines: bool,
+    },
+}
+
+impl Output {
+    /// Opens the sink.
+    pub fn sink(&self) -> Box<dyn Sink> {
+        match self {
+            Output::Text(style) => Box::new(Text::new(style.clone())),
+            Output::Json(style) => Box::new(Json::new(style.clone())),
+            Output::Csv { threads, command_lines } => Box::new(Csv::new(*threads, *command_lines)),
+        }
+    }
+}
+
+/// A command line that makes no sense; shown with exit code 2.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct Usage(String);
+
+impl Plan {
+    /// Decides.
+    ///
+    /// # Errors
+    /// What is wrong with the command line, in words that say what to write instead.
+    pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
+        let (interval, count) = schedule(args)?;
+        let (reports, letters) = reports(args)?;
+        let pids = pids(args, around.own_pid);
+        let filter = filter(args, around, &pids)?;
+        let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
+        facts |= Facts::OWNER;
+        if args.user.is_some() {
+            facts |= Facts::USER;
+        }
+        if args.command_lines > 0 || args.command_line.is_some() {
+            facts |= Facts::CMDLINE;
+        }
+        if args.of_machine > 0 {
+            facts |= Facts::TOTAL_CPU;
+        }
+        let from = match (&args.root, &args.procfs, args.source) {
+            (Some(_), _, SourceArg::Ebpf) | (_, Some(_), SourceArg::Ebpf) => {
+                return Err(Usage(
+                    "--source ebpf counts this machine; it cannot be used with --root or --procfs".into(),
+                ));
+            }
+            (Some(root), _, _) => From::Instants(root.clone()),
+            (_, Some(procfs), _) => From::Files(Some(procfs.clone())),
+            (_, _, SourceArg::Proc) => From::Files(None),
+            (_, _, SourceArg::Ebpf) => From::Ebpf,
+            // What happened before the start is in files only.
+            (_, _, SourceArg::Auto) if interval.is_none() => From::Files(None),
+            (_, _, SourceArg::Auto) => From::Auto,
+        };
+        let listed = pids.is_some().then_some(args.pids.len()).unwrap_or_default();
+        let header_always = header_always(args, letters, listed) || interval.is_none();
+        Ok(Plan {
+            want: Want {
+                facts,
+                pids: pids.unwrap_or_default(),
+                threads: args.threads > 0,
+                sum_threads: true,
+            },
+            reports,
+            filter,
+            interval,
+            count,
+            from,
+            output: output(args, around, header_always),
+            of_machine: args.of_machine > 0,
+        })
+    }
+}
+
+fn schedule(args: &Args) -> Result<(Option<Duration>, Option<u64>), Usage> {
+    let interval = match &args.interval {
+        None => None,
+        Some(text) => {
+            let decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let seconds = text.parse::<f64>().ok().filter(|seconds| decimal && *seconds <= 1e9);
+            let seconds = seconds
+                .ok_or_else(|| Usage(format!("the interval is in seconds, like 1 or 0.5, not {text:?}")))?;
+            if seconds > 0.0 && seconds < 0.001 {
+                return Err(Usage("the shortest interval is 0.001 seconds".into()));
+            }
+            (seconds > 0.0).then(|| Duration::from_secs_f64(seconds))
+        }
+    };
+    let count = match &args.count {
+        None => None,
+        Some(text) => {
+            let count = text.parse::<u64>().ok().filter(|count| *count > 0);
+            Some(count.ok_or_else(|| Usage(format!("the count is a whole number from 1 on, not {text:?}")))?)
+        }
+    };
+    if count.is_some() && interval.is_none() {
+        return Err(Usage("a count needs an interval above 0".into()));
+    }
+    Ok((interval, count))
+}
+
+/// The reports, and how many letters asked for them.
+fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
+    let counts = [
+        ('u', args.cpu),
+        ('r', args.memory),
+        ('s', args.stack),
+        ('d', args.disk),
+        ('w', args.switches),
+        ('v', args.kernel),
+        ('R', args.realtime),
+        ('n', args.network),
+    ];
+    let letters: u32 = counts.iter().map(|(_, count)| u32::from(*count)).sum();
+    let asked = |flag| {
+        letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
+    };
+    let all = args.scope.contains(&ScopeArg::All);
+    let tasks = args.scope.is_empty() || all || args.scope.contains(&ScopeArg::Task);
+    let children = all || args.scope.contains(&ScopeArg::Child);
+    let wanted = |report: &&&'static Report| {
+        asked(report.flag)
+            && match report.scope {
+                Scope::Task => tasks,
+                Scope::Children => children,
+            }
+    };
+    let chosen: Vec<_> = REPORTS.iter().filter(wanted).copied().collect();
+    if chosen.is_empty() {
+        return Err(Usage("-T CHILD has the reports -u and -r only".into()));
+    }
+    Ok((chosen, letters))
+}
+
+/// The processes asked for; none means all that are active.
+fn pids(args: &Args, own_pid: u32) -> Option<Pids> {
+    if args.pids.is_empty() {
+        return None;
+    }
+    let mut list = Vec::new();
+    for item in &args.pids {
+        match item {
+            PidArg::All => return Some(Pids::All),
+            PidArg::Myself => list.push(own_pid),
+            PidArg::Number(number) => list.push(*number),
+        }
+    }
+    list.sort_unstable();
+    list.dedup();
+    Some(Pids::Only(list))
+}
+
+fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Filter, Usage> {
+    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Regex>, Usage> {
+        let Some(pattern) = pattern else { return Ok(None) };
+        if pattern.is_empty() {
+            return Err(Usage(format!("{option} needs a regular expression")));
+        }
+        let pattern = if anchored { format!("^(?:{pattern})") } else { pattern.clone() };
+        let built = RegexBuilder::new(&pattern).unicode(false).dot_matches_new_line(true).build();
+        built.map(Some).map_err(|error| Usage(format!("{option}: {error}")))
+    };
+    Ok(Filter {
+        idle_too: pids.is_some(),
+        name: regex("-C", &args.name, false)?,
+        group: regex("-G", &args.group, false)?,
+        command_line: regex("--comm_regex", &args.command_line, true)?,
+        user: args.user.clone().filter(|name| !name.is_empty()),
+        except: args.ignore.then_some(around.own_pid),
+        by_command_line: args.command_lines > 0,
+    })
+}
+
+/// Whether a header stands before every table rather than once a screen: as sysstat decides it.
+fn header_always(args: &Args, letters: u32, listed: usize) -> bool {
+    let scopes: i64 = args.scope.iter().map(|scope| i64::from(*scope == ScopeArg::All)).sum();
+    let repeated = i64::try_from(args.scope.len()).unwrap_or(i64::MAX).saturating_sub(1).max(0);
+    let tables = i64::from(letters) - 1 + scopes + repeated;
+    args.pids.is_empty() || tables > 0 || listed > 1
+}
+
+fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
+    let variable = around.variable;
+    let iso = variable("S_TIME_FORMAT").as_deref() == Some("ISO");
+    let time = match (args.epoch > 0, iso) {
+        (true, _) => TimeFormat::Epoch,
+        (false, true) => TimeFormat::Iso,
+        (false, false) => TimeFormat::Clock,
+    };
+    let (threads, users, command_lines) = (args.threads > 0, args.user.is_some(), args.command_lines > 0);
+    let zone = around.zone.clone();
+    match args.output {
+        Some(Format::Csv) => Output::Csv { threads, command_lines },
+        Some(format @ (Format::Json | Format::Ndjson)) => {
+            let lines = format == Format::Ndjson;
+            Output::Json(json::Style { time, iso_date: iso, zone, threads, users, command_lines, lines })
+        }
+        None => Output::Text(text::Style {
+            time,
+            iso_date: iso,
+            zone,
+            threads,
+            users,
+            command_lines,
+            one_line: args.one_line > 0,
+            decimals: usize::from(args.decimals),
+            human: args.human,
+            palette: palette(around),
+            header_always,
+            header_period: header_period(around),
+        }),
+    }
+}
+
+fn palette(around: &Surroundings) -> Palette {
+    let variable = around.variable;
+    let forbidden = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let on = match variable("S_COLORS").as_deref() {
+        Some("always") => true,
+        Some("never") => false,
+        _ => around.terminal_rows.is_some() && !forbidden,
+    };
+    if on { Palette::on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
+}
+
+fn header_period(around: &Surroundings) -> u64 {
+    let asked = || (around.variable)("S_REPEAT_HEADER")?.parse::<u64>().ok().filter(|period| *period > 0);
+    match around.terminal_rows {
+        Some(rows) if rows > 2 => rows - 2,
+        Some(_) => 1,
+        None => asked().unwrap_or(86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn plan(line: &str) -> Result<Plan, Usage> {
+        let words = std::iter::once("kpidstat").chain(line.split_whitespace()).map(OsString::from);
+        let around =
+            Surroundings { terminal_rows: None, own_pid: 99, zone: TimeZone::UTC, variable: |_| None };
+        Plan::new(&Args::try_read(words).unwrap(), &around)
+    }
+
+    #[test]
+    fn only_what_is_shown_is_read() {
+        let facts = plan("-u 1").unwrap().want.facts;
+        assert!(facts.has(Facts::SCHED) && !facts.has(Facts::STACK) && !facts.has(Facts::TRAFFIC));
+        assert!(plan("-n 1").unwrap().want.facts.has(Facts::TRAFFIC));
+    }
+
+    #[test]
+    fn schedules_that_make_no_sense_are_refused_in_words() {
+        for line in ["x", "1 0", "0 3", "1 x", "0.0001", "1e3", "inf"] {
+            assert!(plan(line).is_err(), "{line}");
+        }
+        assert_eq!(plan("0.25 2").unwrap().interval, Some(Duration::from_millis(250)));
+        assert_eq!(plan("").unwrap().interval, None);
+        assert_eq!(plan("0").unwrap().interval, None);
+    }
+
+    #[test]
+    fn headers_repeat_as_in_sysstat() {
+        let always = |line: &str| match plan(line).unwrap().output {
+            Output::Text(style) => style.header_always,
+            _ => unreachable!("text is the default"),
+        };
+        assert!(always("1"));
+        assert!(!always("-p 5 1"));
+        assert!(!always("-u -p 5 1"));
+        assert!(always("-u -r -p 5 1"));
+        assert!(always("-p 5,6 1"));
+        assert!(!always("-p ALL 1"));
+    }
+
+    #[test]
+    fn a_pid_list_is_sorted_and_all_wins() {
+        assert_eq!(plan("-p 7,SELF,7,3 1").unwrap().want.pids, Pids::Only(vec![3, 7, 99]));
+        assert_eq!(plan("-p 7,ALL 1").unwrap().want.pids, Pids::All);
+    }
+
+    #[test]
+    fn a_bad_regular_expression_is_named() {
+        assert!(plan("-C [ 1").unwrap_err().to_string().starts_with("-C:"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Sums over a run of the amounts whose average is a mean, task by task.
+
+use crate::sample::{Sample, Task, TaskKey};
+
+/// What one task added up to over the samples in which it existed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Samples in which it existed.
+    pub samples: u32,
+    /// Of virtual memory, in KiB.
+    pub virtual_kib: u64,
+    /// Of resident memory, in KiB.
+    pub resident_kib: u64,
+    /// Of the stack mapping, in KiB.
+    pub stack_size_kib: u64,
+    /// Of the referenced stack, in KiB.
+    pub stack_referenced_kib: u64,
+    /// Of threads.
+    pub threads: u64,
+    /// Of open descriptors.
+    pub fds: u64,
+}
+
+impl Sums {
+    fn add(&mut self, task: &Task) {
+        self.samples += 1;
+        self.virtual_kib += task.memory.virtual_bytes >> 10;
+        self.resident_kib += task.memory.resident_bytes >> 10;
+        self.threads += u64::from(task.threads);
+        if let Ok(stack) = task.stack {
+            self.stack_size_kib += stack.size_kib;
+            self.stack_referenced_kib += stack.referenced_kib;
+        }
+        self.fds += task.fds.map_or(0, u64::from);
+    }
+}
+
+/// The sums of every task that exists, in the order of the samples.
+#[derive(Clone, Debug, Default)]
+pub struct Averages {
+    sums: Vec<(TaskKey, Sums)>,
+    spare: Vec<(TaskKey, Sums)>,
+}
+
+impl Averages {
+    /// Takes a sample in; tasks that are gone are forgotten, as they cannot be in the last sample.
+    pub fn add(&mut self, sample: &Sample) {
+        std::mem::swap(&mut self.sums, &mut self.spare);
+        self.sums.clear();
+        let mut old = self.spare.as_slice();
+        for task in &sample.tasks {
+            while let Some((first, rest)) = old.split_first()
+                && first.0 < task.key
+            {
+                old = rest;
+            }
+            let mut sums =
+                old.first().filter(|(key, _)| *key == task.key).map_or_else(Sums::default, |(_, sums)| *sums);
+            sums.add(task);
+            self.sums.push((task.key, sums));
+        }
+    }
+
+    /// The sums of a task.
+    pub fn of(&self, key: TaskKey) -> Option<&Sums> {
+        self.sums.binary_search_by(|(other, _)| other.cmp(&key)).ok().map(|at| &self.sums[at].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Comm, Missing};
+
+    #[test]
+    fn sums_follow_a_task_and_forget_the_gone() {
+        let mut task =
+            Task::blank(TaskKey { tgid: 3, tid: 0, start_ticks: 1 }, Comm::default(), Missing::NotAsked);
+        let mut averages = Averages::default();
+        for kib in [10, 20] {
+            task.memory.virtual_bytes = kib << 10;
+            averages.add(&Sample { tasks: vec![task.clone()], ..Sample::default() });
+        }
+        let sums = averages.of(task.key).unwrap();
+        assert_eq!((sums.samples, sums.virtual_kib), (2, 30));
+        averages.add(&Sample::default());
+        assert_eq!(averages.of(task.key), None);
+    }
+}

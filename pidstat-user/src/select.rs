@@ -1,0 +1,140 @@
+//! Which rows a table shows: activity, names, users.
+
+use crate::{column::Report, rate::Row, sample::Task};
+use regex::bytes::Regex;
+
+/// What the user wants to see.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Whether tasks that did nothing are shown too (`-p`).
+    pub idle_too: bool,
+    /// Each process and each thread by its own name or command line (`-C`).
+    pub name: Option<Regex>,
+    /// Processes by name or command line, with all their threads (`-G`).
+    pub group: Option<Regex>,
+    /// Processes by command line, from its start (`--comm_regex`).
+    pub command_line: Option<Regex>,
+    /// Tasks of this user (`-U NAME`).
+    pub user: Option<String>,
+    /// This process is left out (`--ignore`).
+    pub except: Option<u32>,
+    /// Names are tested against the whole command line where there is one (`-l`).
+    pub by_command_line: bool,
+}
+
+/// Whether a task passes everything that does not depend on the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Shown wherever it is active.
+    Show,
+    /// A thread that is shown where its process is.
+    WithProcess,
+    /// Never shown.
+    Hide,
+}
+
+impl Filter {
+    /// Whether nothing but activity is tested, so that no name need be looked at.
+    pub fn is_trivial(&self) -> bool {
+        self.name.is_none()
+            && self.group.is_none()
+            && self.command_line.is_none()
+            && self.user.is_none()
+            && self.except.is_none()
+    }
+
+    /// Tests one task.
+    pub fn judge(&self, task: &Task) -> Verdict {
+        if self.except == Some(task.key.tgid) {
+            return Verdict::Hide;
+        }
+        let text = match &task.cmdline {
+            Some(line) if self.by_command_line && task.is_process() => line,
+            _ => task.name(),
+        };
+        let fails = |regex: &Option<Regex>| regex.as_ref().is_some_and(|regex| !regex.is_match(text));
+        if fails(&self.name) {
+            return Verdict::Hide;
+        }
+        if let Some(user) = &self.user
+            && task.user.as_deref() != Some(user)
+        {
+            return Verdict::Hide;
+        }
+        if !task.is_process() {
+            let by_process = self.group.is_some() || self.command_line.is_some();
+            return if by_process { Verdict::WithProcess } else { Verdict::Show };
+        }
+        let line = task.cmdline.as_deref().unwrap_or(b"");
+        if fails(&self.group) || self.command_line.as_ref().is_some_and(|regex| !regex.is_match(line)) {
+            return Verdict::Hide;
+        }
+        Verdict::Show
+    }
+}
+
+/// The rows of one table: `candidates` are all rows in order with their verdicts; a row stays if any of `reports` finds
+/// it active.
+pub fn table<'a>(candidates: &[(Row<'a>, Verdict)], reports: &[&Report], idle_too: bool) -> Vec<Row<'a>> {
+    let mut shown_process = None;
+    let mut rows = Vec::new();
+    for (row, verdict) in candidates {
+        let passes = match verdict {
+            Verdict::Show => true,
+            Verdict::WithProcess => shown_process == Some(row.now.key.tgid),
+            Verdict::Hide => false,
+        };
+        let idle_too = idle_too && !row.traffic_only;
+        if passes && (idle_too || reports.iter().any(|report| report.is_active(row))) {
+            if row.now.is_process() {
+                shown_process = Some(row.now.key.tgid);
+            }
+            rows.push(*row);
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Comm, Missing, TaskKey};
+
+    fn named(tid: u32, name: &str) -> Task {
+        Task::blank(TaskKey { tgid: 5, tid, start_ticks: 0 }, Comm::new(name.as_bytes()), Missing::NotAsked)
+    }
+
+    #[test]
+    fn names_are_searched_unanchored_and_threads_on_their_own() {
+        let filter = Filter { name: Some(Regex::new("ell").unwrap()), ..Filter::default() };
+        assert_eq!(filter.judge(&named(0, "hello")), Verdict::Show);
+        assert_eq!(filter.judge(&named(0, "other")), Verdict::Hide);
+        assert_eq!(filter.judge(&named(6, "bell")), Verdict::Show);
+    }
+
+    #[test]
+    fn a_group_brings_its_threads() {
+        let filter = Filter { group: Some(Regex::new("^main$").unwrap()), ..Filter::default() };
+        assert_eq!(filter.judge(&named(0, "main")), Verdict::Show);
+        assert_eq!(filter.judge(&named(6, "worker")), Verdict::WithProcess);
+    }
+
+    #[test]
+    fn a_command_line_is_matched_where_there_is_one() {
+        let filter =
+            Filter { name: Some(Regex::new("--port").unwrap()), by_command_line: true, ..Filter::default() };
+        let mut server = named(0, "server");
+        assert_eq!(filter.judge(&server), Verdict::Hide);
+        server.cmdline = Some(b"server --port 80".as_slice().into());
+        assert_eq!(filter.judge(&server), Verdict::Show);
+    }
+
+    #[test]
+    fn a_user_without_a_name_matches_no_name() {
+        let filter = Filter { user: Some("root".into()), ..Filter::default() };
+        let mut task = named(0, "x");
+        assert_eq!(filter.judge(&task), Verdict::Hide);
+        task.user = Some("root".into());
+        assert_eq!(filter.judge(&task), Verdict::Show);
+    }
+}

@@ -1,0 +1,81 @@
+//! What rows are turned into: text, JSON, CSV. Sinks format; they never read the machine and never name a column.
+
+pub mod csv;
+pub mod json;
+pub mod text;
+mod time;
+
+pub use time::TimeFormat;
+
+use crate::{
+    column::{Column, Report},
+    rate::Row,
+    sample::{Host, Origin},
+};
+
+/// A table to show.
+#[derive(Debug)]
+pub struct Table<'a> {
+    /// The reports whose columns it has: one, or several side by side.
+    pub reports: &'a [&'static Report],
+    /// Its rows in order.
+    pub rows: Vec<Row<'a>>,
+}
+
+impl Table<'_> {
+    /// Its columns left to right, without those that only machines read unless `machine`.
+    pub fn columns(&self, machine: bool) -> impl Iterator<Item = &'static Column> {
+        let columns = self.reports.iter().flat_map(|report| report.columns);
+        columns.filter(move |column| machine || !column.machine_only)
+    }
+}
+
+/// Everything a sink gets for one sample, or for the averages.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// The tables in order.
+    pub tables: Vec<Table<'a>>,
+    /// Wall clock of the sample before, nanoseconds since the epoch.
+    pub before_epoch_ns: i64,
+    /// Wall clock of this sample.
+    pub now_epoch_ns: i64,
+    /// Where the numbers came from.
+    pub origin: &'a Origin,
+}
+
+/// How the last sample came about, for the closing of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All samples were taken.
+    Complete,
+    /// SIGINT or SIGTERM.
+    Interrupted,
+}
+
+/// An output. Each call appends to `out`, which the engine writes in one go.
+pub trait Sink {
+    /// Before the first sample; `epoch_ns` is the moment of the start.
+    fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>);
+
+    /// One sample.
+    fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>);
+
+    /// The averages over the run; sinks for machines leave them out.
+    fn averages(&mut self, _frame: &Frame<'_>, _out: &mut Vec<u8>) {}
+
+    /// After the last sample, before the averages.
+    fn stop(&mut self, _end: End, _out: &mut Vec<u8>) {}
+
+    /// The very end.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Whether several reports become one wide row per task.
+    fn joins_reports(&self) -> bool {
+        false
+    }
+
+    /// Whether averages are wanted.
+    fn wants_averages(&self) -> bool {
+        false
+    }
+}

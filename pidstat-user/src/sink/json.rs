@@ -1,0 +1,242 @@
+//! JSON: sysstat's document with a `kpidstat` object in each sample, or one such sample per line.
+
+use super::{Frame, Sink, Table, TimeFormat, time::Times};
+use crate::{
+    column::{Column, Unit, Value},
+    rate::Row,
+    sample::{Host, Missing, Origin},
+};
+use jiff::tz::TimeZone;
+use std::io::Write as _;
+
+/// What the document looks like.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// How samples are stamped.
+    pub time: TimeFormat,
+    /// Whether the date is ISO.
+    pub iso_date: bool,
+    /// The time zone.
+    pub zone: TimeZone,
+    /// Whether threads have rows.
+    pub threads: bool,
+    /// User names instead of numbers.
+    pub users: bool,
+    /// Command lines instead of names.
+    pub command_lines: bool,
+    /// One line per sample, and nothing around it.
+    pub lines: bool,
+}
+
+/// The JSON sink.
+#[derive(Debug)]
+pub struct Json {
+    style: Style,
+    times: Times,
+    samples: u64,
+}
+
+/// Line breaks and indentation, or nothing.
+struct Layout {
+    lines: bool,
+}
+
+impl Layout {
+    fn newline(&self, depth: usize, out: &mut Vec<u8>) {
+        if !self.lines {
+            out.push(b'\n');
+            out.resize(out.len() + depth, b'\t');
+        }
+    }
+}
+
+impl Json {
+    /// A sink of this style.
+    pub fn new(style: Style) -> Json {
+        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        Json { style, times, samples: 0 }
+    }
+
+    fn table(&self, table: &Table<'_>, layout: &Layout, out: &mut Vec<u8>) {
+        let columns: Vec<&Column> = table.columns(true).collect();
+        for (number, row) in table.rows.iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
+            }
+            layout.newline(6, out);
+            self.row(row, &columns, out);
+        }
+        if table.rows.is_empty() {
+            layout.newline(0, out);
+        }
+    }
+
+    fn row(&self, row: &Row<'_>, columns: &[&Column], out: &mut Vec<u8>) {
+        let task = row.now;
+        match &task.user {
+            Some(user) if self.style.users => {
+                out.extend_from_slice(b"{\"USER\": ");
+                string(user.as_bytes(), out);
+            }
+            _ if self.style.users => {
+                let _ = write!(out, "{{\"USER\": \"{}\"", task.uid);
+            }
+            _ => {
+                let _ = write!(out, "{{\"UID\": \"{}\"", task.uid);
+            }
+        }
+        if self.style.threads {
+            let _ = write!(out, ", \"TGID\": \"{}\", \"TID\": \"", task.key.tgid);
+            if !task.is_process() {
+                let _ = write!(out, "{}", task.key.tid);
+            }
+            out.push(b'"');
+        } else {
+            let _ = write!(out, ", \"PID\": \"{}\"", task.key.tgid);
+        }
+        for column in columns {
+            let _ = write!(out, ", \"{}\": ", column.json);
+            number(column, column.value(row), out);
+        }
+        if self.style.threads {
+            out.extend_from_slice(b", \"leader\": ");
+            string(row.process.map_or(b"", |process| process.name()), out);
+        }
+        out.extend_from_slice(b", \"cmd\": ");
+        let line = task.cmdline.as_deref().filter(|_| self.style.command_lines && task.is_process());
+        string(line.unwrap_or_else(|| task.name()), out);
+        if row.exited {
+            out.extend_from_slice(b", \"exited\": true");
+        }
+        out.push(b'}');
+    }
+}
+
+impl Sink for Json {
+    fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
+        if self.style.lines {
+            return;
+        }
+        out.extend_from_slice(b"{\"sysstat\": {\n\t\"hosts\": [\n\t\t{\n");
+        let texts = [
+            ("nodename", &host.nodename),
+            ("sysname", &host.sysname),
+            ("release", &host.release),
+            ("machine", &host.machine),
+        ];
+        for (key, value) in texts {
+            let _ = write!(out, "\t\t\t\"{key}\": ");
+            string(value.as_bytes(), out);
+            out.extend_from_slice(b",\n");
+        }
+        let date = self.times.date(epoch_ns);
+        let _ = writeln!(out, "\t\t\t\"number-of-cpus\": {},\n\t\t\t\"date\": \"{date}\",", host.cpus);
+        out.extend_from_slice(b"\t\t\t\"statistics\": [");
+    }
+
+    fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        let layout = Layout { lines: self.style.lines };
+        if self.samples > 0 && !self.style.lines {
+            out.push(b',');
+        }
+        layout.newline(4, out);
+        out.push(b'{');
+        layout.newline(5, out);
+        let _ = write!(out, "\"timestamp\": \"{}\"", self.times.time(frame.now_epoch_ns));
+        for table in &frame.tables {
+            out.push(b',');
+            layout.newline(5, out);
+            // JSON never joins reports, so a table has exactly one.
+            let _ = write!(out, "\"{}\": [", table.reports.first().map_or("", |report| report.json));
+            self.table(table, &layout, out);
+            layout.newline(5, out);
+            out.push(b']');
+        }
+        out.push(b',');
+        layout.newline(5, out);
+        about(frame.origin, frame, out);
+        layout.newline(4, out);
+        out.push(b'}');
+        if self.style.lines {
+            out.push(b'\n');
+        }
+        self.samples += 1;
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.style.lines {
+            out.extend_from_slice(b"\n\t\t\t]\n\t\t}\n\t]\n}}\n");
+        }
+    }
+}
+
+/// The object that says where the numbers came from.
+fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    let _ = write!(
+        out,
+        "\"kpidstat\": {{\"epoch_ns\": {}, \"interval_ns\": {}, \"source\": \"{}\"",
+        frame.now_epoch_ns,
+        frame.now_epoch_ns - frame.before_epoch_ns,
+        origin.source
+    );
+    match &origin.net_rung {
+        Some(Ok(rung)) => {
+            let _ = write!(out, ", \"net_rung\": \"{rung}\"");
+        }
+        Some(Err(why)) => {
+            out.extend_from_slice(b", \"net_rung\": null, \"net_reason\": ");
+            string(why.as_bytes(), out);
+        }
+        None => {}
+    }
+    out.extend_from_slice(b", \"losses\": {");
+    for (number, (name, count)) in origin.losses.named().iter().enumerate() {
+        let _ = write!(out, "{}\"{name}\": {count}", if number > 0 { ", " } else { "" });
+    }
+    out.extend_from_slice(b"}}");
+}
+
+fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
+    let decimals = match column.unit {
+        Unit::PerSec | Unit::Pct | Unit::KibPerSec => 2,
+        _ => 0,
+    };
+    let _ = match value {
+        Value::Real(real) => write!(out, "{real:.decimals$}"),
+        Value::Whole(whole) => write!(out, "{whole}"),
+        Value::Word(word) => write!(out, "\"{word}\""),
+        Value::Missing(Missing::DoesNotApply | _) => write!(out, "null"),
+    };
+}
+
+/// Writes a JSON string; bytes that are no UTF-8 become U+FFFD.
+pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for c in String::from_utf8_lossy(bytes).chars() {
+        let _ = match c {
+            '"' => write!(out, "\\\""),
+            '\\' => write!(out, "\\\\"),
+            '\n' => write!(out, "\\n"),
+            '\t' => write!(out, "\\t"),
+            c if c < ' ' || c == '\u{7f}' => write!(out, "\\u{:04x}", u32::from(c)),
+            c => write!(out, "{c}"),
+        };
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_is_a_valid_string() {
+        for name in [&b"a\"b\\c"[..], b"line\nbreak\ttab\x01\x7f", b"\xff\xfe broken", "ok \u{fc}".as_bytes()]
+        {
+            let mut out = Vec::new();
+            string(name, &mut out);
+            let parsed: String = serde_json::from_slice(&out).unwrap();
+            assert_eq!(parsed, String::from_utf8_lossy(name));
+        }
+    }
+}

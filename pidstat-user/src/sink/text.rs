@@ -1,0 +1,218 @@
+//! Text as pidstat prints it.
+
+mod cell;
+mod paint;
+
+pub use paint::Palette;
+
+use super::{End, Frame, Sink, Table, TimeFormat, time::Times};
+use crate::{
+    column::Column,
+    rate::Row,
+    sample::{Host, Task},
+};
+use cell::Cells;
+use jiff::tz::TimeZone;
+use paint::Class;
+use std::io::Write as _;
+
+/// What the text looks like.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// How rows are stamped.
+    pub time: TimeFormat,
+    /// Whether the banner's date is ISO.
+    pub iso_date: bool,
+    /// The time zone.
+    pub zone: TimeZone,
+    /// Threads have rows, so two columns of ids are shown (`-t`).
+    pub threads: bool,
+    /// User names instead of numbers (`-U`).
+    pub users: bool,
+    /// Command lines instead of names (`-l`).
+    pub command_lines: bool,
+    /// One wide row per task, no averages (`-h`).
+    pub one_line: bool,
+    /// Decimals of rates (`--dec`).
+    pub decimals: usize,
+    /// Sizes with units (`--human`).
+    pub human: bool,
+    /// Colours.
+    pub palette: Palette,
+    /// A header before every table of every sample, rather than every `header_period` samples.
+    pub header_always: bool,
+    /// Samples between headers where `header_always` is off.
+    pub header_period: u64,
+}
+
+/// The text sink.
+#[derive(Debug)]
+pub struct Text {
+    style: Style,
+    times: Times,
+    cells: Cells,
+    samples: u64,
+}
+
+impl Text {
+    /// A sink of this style.
+    pub fn new(style: Style) -> Text {
+        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        let cells = Cells::new(style.decimals, style.human, style.palette.clone());
+        Text { style, times, cells, samples: 0 }
+    }
+
+    fn table(&self, table: &Table<'_>, stamp: &str, header: Option<&str>, out: &mut Vec<u8>) {
+        let columns: Vec<&Column> = table.columns(false).collect();
+        if let Some(header) = header {
+            self.header(&columns, header, out);
+        }
+        let mut shown = None;
+        for row in &table.rows {
+            let place = Place::of(row, &mut shown);
+            self.row(row, &columns, stamp, &place, out);
+        }
+    }
+
+    fn header(&self, columns: &[&Column], stamp: &str, out: &mut Vec<u8>) {
+        out.push(b'\n');
+        pad(stamp, out);
+        out.extend_from_slice(if self.style.users { b"     USER" } else { b"   UID" });
+        out.extend_from_slice(if self.style.threads { b"      TGID       TID" } else { b"       PID" });
+        for column in columns {
+            let _ = write!(out, "{:>width$}", column.head, width = column.width);
+        }
+        out.extend_from_slice(b"  Command\n");
+    }
+
+    fn row(&self, row: &Row<'_>, columns: &[&Column], stamp: &str, place: &Place<'_>, out: &mut Vec<u8>) {
+        let task = row.now;
+        pad(stamp, out);
+        self.ids(task, place, out);
+        for column in columns {
+            self.cells.put(column, column.value(row), out);
+        }
+        out.extend_from_slice(b"  ");
+        self.command(task, place, row.exited, out);
+        out.push(b'\n');
+    }
+
+    fn ids(&self, task: &Task, place: &Place<'_>, out: &mut Vec<u8>) {
+        let id = |text: std::fmt::Arguments<'_>, out: &mut Vec<u8>| self.cells.painted(Class::Id, text, out);
+        match &task.user {
+            Some(user) if self.style.users => id(format_args!(" {user:>8}"), out),
+            _ => id(format_args!(" {:>5}", task.uid), out),
+        }
+        let (tgid, tid) = (task.key.tgid, task.key.tid);
+        match (self.style.threads, place) {
+            (false, _) => id(format_args!(" {tgid:>9}"), out),
+            (true, Place::Process) => {
+                id(format_args!(" {tgid:>9}"), out);
+                id(format_args!("         -"), out);
+            }
+            (true, Place::Thread) => {
+                id(format_args!("         -"), out);
+                id(format_args!(" {tid:>9}"), out);
+            }
+            (true, Place::Orphan(_)) => {
+                id(format_args!(" {tgid:>9}"), out);
+                id(format_args!(" {tid:>9}"), out);
+            }
+        }
+    }
+
+    fn command(&self, task: &Task, place: &Place<'_>, exited: bool, out: &mut Vec<u8>) {
+        match place {
+            Place::Process => {
+                let line = task.cmdline.as_deref().filter(|_| self.style.command_lines);
+                self.cells.bytes(Class::Name, b"", line.unwrap_or_else(|| task.name()), out);
+            }
+            Place::Thread => self.cells.bytes(Class::Thread, b"|__", task.name(), out),
+            Place::Orphan(leader) => {
+                self.cells.bytes(Class::Name, b"(", leader, out);
+                self.cells.bytes(Class::Name, b")", b"", out);
+                self.cells.bytes(Class::Thread, b"__", task.name(), out);
+            }
+        }
+        if exited {
+            out.extend_from_slice(b" <exited>");
+        }
+    }
+}
+
+impl Sink for Text {
+    fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
+        let _ = writeln!(
+            out,
+            "{} {} ({}) \t{} \t_{}_\t({} CPU)",
+            host.sysname,
+            host.release,
+            host.nodename,
+            self.times.date(epoch_ns),
+            host.machine,
+            host.cpus
+        );
+    }
+
+    fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        let now = self.times.time(frame.now_epoch_ns);
+        let due = self.style.header_always || self.samples.is_multiple_of(self.style.header_period);
+        let before =
+            if self.style.one_line { "# Time".into() } else { self.times.time(frame.before_epoch_ns) };
+        for table in &frame.tables {
+            self.table(table, &now, due.then_some(&before), out);
+        }
+        self.samples += 1;
+    }
+
+    fn averages(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        for table in &frame.tables {
+            self.table(table, "Average:", self.style.header_always.then_some("Average:"), out);
+        }
+    }
+
+    fn stop(&mut self, end: End, out: &mut Vec<u8>) {
+        if end == End::Interrupted && self.samples > 0 {
+            // Stands after the ^C that the terminal echoed.
+            out.push(b'\n');
+        }
+    }
+
+    fn joins_reports(&self) -> bool {
+        self.style.one_line
+    }
+
+    fn wants_averages(&self) -> bool {
+        !self.style.one_line
+    }
+}
+
+/// Stamps are padded to eleven bytes.
+fn pad(stamp: &str, out: &mut Vec<u8>) {
+    let _ = write!(out, "{stamp:<11}");
+}
+
+/// How a row stands to the rows above it.
+enum Place<'a> {
+    /// A process.
+    Process,
+    /// A thread below its process.
+    Thread,
+    /// The first thread of a process that is not shown; carries the process's name.
+    Orphan(&'a [u8]),
+}
+
+impl<'a> Place<'a> {
+    /// `shown` is the process that the rows above belong to.
+    fn of(row: &Row<'a>, shown: &mut Option<u32>) -> Place<'a> {
+        let tgid = row.now.key.tgid;
+        let below = shown.replace(tgid) == Some(tgid);
+        if row.now.is_process() {
+            Place::Process
+        } else if below {
+            Place::Thread
+        } else {
+            Place::Orphan(row.process.map_or(b"?", |process| process.name()))
+        }
+    }
+}

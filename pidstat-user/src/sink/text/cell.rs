@@ -1,0 +1,147 @@
+//! One value in one cell: widths, decimals, units.
+
+use super::paint::{Class, Palette};
+use crate::{
+    column::{Column, Unit, Value},
+    sample::Missing,
+};
+use std::{fmt, io::Write as _};
+
+/// How values are written.
+#[derive(Clone, Debug)]
+pub(super) struct Cells {
+    decimals: usize,
+    human: bool,
+    palette: Palette,
+}
+
+impl Cells {
+    pub(super) fn new(decimals: usize, human: bool, palette: Palette) -> Cells {
+        Cells { decimals, human, palette }
+    }
+
+    /// Writes a value right-aligned in its column.
+    pub(super) fn put(&self, column: &Column, value: Value, out: &mut Vec<u8>) {
+        let width = column.width - 1;
+        match (value, column.unit) {
+            (Value::Missing(Missing::DoesNotApply), Unit::CpuNumber) => {
+                self.painted(Class::Id, format_args!(" {:>width$}", "-"), out);
+            }
+            (Value::Missing(_), _) => self.painted(Class::Zero, format_args!(" {:>width$}", "-"), out),
+            (Value::Word(word), _) => self.painted(Class::Name, format_args!(" {word:>width$}"), out),
+            (Value::Whole(number), Unit::CpuNumber) => {
+                self.painted(Class::Id, format_args!(" {number:>width$}"), out);
+            }
+            (Value::Whole(number), Unit::Kib) if self.human => self.size(number as f64, 1, width, out),
+            (Value::Real(number), Unit::Kib) if self.human => self.size(number, 1, width, out),
+            (Value::Real(number), Unit::KibPerSec) if self.human => self.size(number * 1024.0, 0, width, out),
+            (Value::Whole(number), _) => {
+                let class = if number == 0 { Class::Zero } else { Class::Name };
+                self.painted(class, format_args!(" {number:>width$}"), out);
+            }
+            (Value::Real(number), Unit::Pct) => self.percent(number, width, out),
+            (Value::Real(number), Unit::PerSec | Unit::KibPerSec) => {
+                self.real(number, self.decimals, width, out)
+            }
+            // An average of whole numbers.
+            (Value::Real(number), _) => self.real(number, 0, width, out),
+        }
+    }
+
+    /// Writes text in the colour of its class.
+    pub(super) fn painted(&self, class: Class, text: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+        self.palette.start(class, out);
+        let _ = out.write_fmt(text);
+        self.palette.stop(out);
+    }
+
+    /// Writes raw bytes in the colour of their class.
+    pub(super) fn bytes(&self, class: Class, before: &[u8], text: &[u8], out: &mut Vec<u8>) {
+        self.palette.start(class, out);
+        out.extend_from_slice(before);
+        out.extend_from_slice(text);
+        self.palette.stop(out);
+    }
+
+    fn real(&self, number: f64, decimals: usize, width: usize, out: &mut Vec<u8>) {
+        let class = if is_zero(number, decimals) { Class::Zero } else { Class::Name };
+        self.painted(class, format_args!(" {number:>width$.decimals$}"), out);
+    }
+
+    fn percent(&self, number: f64, width: usize, out: &mut Vec<u8>) {
+        let decimals = if self.human { self.decimals.min(1) } else { self.decimals };
+        let class = match number {
+            n if n >= 90.0 => Class::Extreme,
+            n if n >= 75.0 => Class::Warning,
+            n if is_zero(n, decimals) => Class::Zero,
+            _ => Class::Name,
+        };
+        if self.human {
+            let width = width - 1;
+            self.painted(class, format_args!(" {number:>width$.decimals$}"), out);
+            out.push(b'%');
+        } else {
+            self.painted(class, format_args!(" {number:>width$.decimals$}"), out);
+        }
+    }
+
+    /// Writes a size with its unit; `step` is the power of 1024 that it starts from.
+    fn size(&self, mut number: f64, mut step: usize, width: usize, out: &mut Vec<u8>) {
+        while number >= 1024.0 {
+            number /= 1024.0;
+            step += 1;
+        }
+        let decimals = self.decimals.min(1);
+        let class = if is_zero(number, decimals) { Class::Zero } else { Class::Name };
+        let width = width - 1;
+        self.painted(class, format_args!(" {number:>width$.decimals$}"), out);
+        out.push(*b"BkMGTP?".get(step).unwrap_or(&b'?'));
+    }
+}
+
+/// Whether a number shows as zero.
+fn is_zero(number: f64, decimals: usize) -> bool {
+    match decimals {
+        0 => number.abs() <= 0.5,
+        1 => number.abs() < 0.05,
+        _ => number.abs() < 0.005,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::REPORTS;
+
+    fn shown(cells: &Cells, id: &str, value: Value) -> String {
+        let column = REPORTS.iter().flat_map(|report| report.columns).find(|column| column.id == id).unwrap();
+        let mut out = Vec::new();
+        cells.put(column, value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_fill_their_columns() {
+        let plain = Cells::new(2, false, Palette::off());
+        assert_eq!(shown(&plain, "user_pct", Value::Real(14.333)), "   14.33");
+        assert_eq!(shown(&plain, "vsz_kib", Value::Whole(117_188)), "  117188");
+        assert_eq!(shown(&plain, "vsz_kib", Value::Real(12.5)), "      12");
+        assert_eq!(shown(&plain, "read_kib_per_sec", Value::Missing(Missing::NoPermission)), "         -");
+        assert_eq!(shown(&plain, "minflt_per_sec", Value::Real(12_345_678_901.0)), " 12345678901.00");
+    }
+
+    #[test]
+    fn human_sizes_carry_units() {
+        let human = Cells::new(2, true, Palette::off());
+        assert_eq!(shown(&human, "vsz_kib", Value::Whole(117_188)), "  114.4M");
+        assert_eq!(shown(&human, "user_pct", Value::Real(14.333)), "   14.3%");
+        assert_eq!(shown(&human, "write_kib_per_sec", Value::Real(12_288.0)), "     12.0M");
+    }
+
+    #[test]
+    fn halves_round_to_even_as_in_c() {
+        let plain = Cells::new(2, false, Palette::off());
+        assert_eq!(shown(&plain, "user_pct", Value::Real(0.125)), "    0.12");
+        assert_eq!(shown(&plain, "user_pct", Value::Real(0.375)), "    0.38");
+    }
+}

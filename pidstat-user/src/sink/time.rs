@@ -1,0 +1,63 @@
+//! Dates and times as reports show them.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// How a moment is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// `04:02:21`, and `11/21/26` in the banner.
+    #[default]
+    Clock,
+    /// `04:02:21`, and `2026-11-21` in the banner (`S_TIME_FORMAT=ISO`).
+    Iso,
+    /// Seconds since the epoch (`-H`), and the date as `clock` has it.
+    Epoch,
+}
+
+/// Turns moments into text in one time zone.
+#[derive(Clone, Debug)]
+pub(super) struct Times {
+    format: TimeFormat,
+    /// Whether the banner's date is ISO; `-H` changes the rows alone.
+    iso_date: bool,
+    zone: TimeZone,
+}
+
+impl Times {
+    pub(super) fn new(format: TimeFormat, iso_date: bool, zone: TimeZone) -> Times {
+        Times { format, iso_date, zone }
+    }
+
+    /// The date of the banner.
+    pub(super) fn date(&self, epoch_ns: i64) -> String {
+        let format = if self.iso_date || self.format == TimeFormat::Iso { "%Y-%m-%d" } else { "%m/%d/%y" };
+        self.zoned(epoch_ns).strftime(format).to_string()
+    }
+
+    /// The time of a row.
+    pub(super) fn time(&self, epoch_ns: i64) -> String {
+        match self.format {
+            TimeFormat::Epoch => epoch_ns.div_euclid(1_000_000_000).to_string(),
+            TimeFormat::Clock | TimeFormat::Iso => self.zoned(epoch_ns).strftime("%H:%M:%S").to_string(),
+        }
+    }
+
+    fn zoned(&self, epoch_ns: i64) -> jiff::Zoned {
+        Timestamp::from_nanosecond(i128::from(epoch_ns)).unwrap_or_default().to_zoned(self.zone.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_formats() {
+        let at = 1_795_233_741_000_000_000;
+        let utc = |format, iso| Times::new(format, iso, TimeZone::UTC);
+        assert_eq!(utc(TimeFormat::Clock, false).date(at), "11/21/26");
+        assert_eq!(utc(TimeFormat::Clock, false).time(at), "04:02:21");
+        assert_eq!(utc(TimeFormat::Iso, true).date(at), "2026-11-21");
+        assert_eq!(utc(TimeFormat::Epoch, false).time(at), "1795233741");
+    }
+}

@@ -1,0 +1,33 @@
+//! Finds and runs the kpidstat that was built beside the tests.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests package is a folder of the workspace")
+}
+
+/// The binary of the profile that the tests were built in.
+///
+/// # Panics
+/// When it was not built; says how to.
+pub fn kpidstat() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().find(|dir| dir.join("kpidstat").is_file());
+    profile.expect("kpidstat is not built; run the tests with: cargo xtask test").join("kpidstat")
+}
+
+/// Runs it in an environment where nothing depends on the machine.
+pub fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("kpidstat starts")
+}
+
+/// The command that [`run`] runs.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(kpidstat());
+    command.args(arguments).env_clear().env("TZ", "UTC").env("PATH", "/usr/bin:/bin");
+    command
+}

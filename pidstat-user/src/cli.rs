@@ -3,6 +3,7 @@
 pub mod args;
 pub mod doctor;
 pub mod plan;
+pub mod sysstat;
 
 pub use args::Args;
 pub use plan::Plan;

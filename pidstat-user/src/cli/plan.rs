@@ -4,9 +4,9 @@ use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
 use crate::{
     column::{REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
-    select::Filter,
+    select::{Filter, Pattern},
     sink::{
-        Sink, TimeFormat,
+        Absent, Sink, TimeFormat,
         csv::Csv,
         json,
         json::Json,
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use jiff::tz::TimeZone;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
 
 /// What the surroundings say.
@@ -63,6 +63,21 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
+    /// How times and newcomers are counted.
+    pub counting: Counting,
+    /// Whether standard error is told what this source cannot do.
+    pub notes: bool,
+}
+
+/// How times and newcomers are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// As exactly as the source knows.
+    #[default]
+    Exact,
+    /// As sysstat does: times are cut to clock ticks, whoever was not seen in the sample before starts from zero, and a
+    /// task whose stack is wanted and cannot be read has no row at all.
+    Sysstat,
 }
 
 /// The output and its style.
@@ -148,7 +163,20 @@ impl Plan {
             from,
             output: output(args, around, header_always),
             of_machine: args.of_machine > 0,
+            counting: Counting::Exact,
+            notes: true,
         })
+    }
+}
+
+impl Plan {
+    /// Adds a process to those that are shown.
+    pub fn watch(&mut self, pid: u32) {
+        if let Pids::Only(pids) = &mut self.want.pids {
+            pids.push(pid);
+            pids.sort_unstable();
+            pids.dedup();
+        }
     }
 }
 
@@ -231,14 +259,14 @@ fn pids(args: &Args, own_pid: u32) -> Option<Pids> {
 }
 
 fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Filter, Usage> {
-    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Regex>, Usage> {
+    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Pattern>, Usage> {
         let Some(pattern) = pattern else { return Ok(None) };
         if pattern.is_empty() {
             return Err(Usage(format!("{option} needs a regular expression")));
         }
         let pattern = if anchored { format!("^(?:{pattern})") } else { pattern.clone() };
         let built = RegexBuilder::new(&pattern).unicode(false).dot_matches_new_line(true).build();
-        built.map(Some).map_err(|error| Usage(format!("{option}: {error}")))
+        built.map(|regex| Some(regex.into())).map_err(|error| Usage(format!("{option}: {error}")))
     };
     Ok(Filter {
         idle_too: pids.is_some(),
@@ -273,7 +301,16 @@ fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
         Some(Format::Csv) => Output::Csv { threads, command_lines },
         Some(format @ (Format::Json | Format::Ndjson)) => {
             let lines = format == Format::Ndjson;
-            Output::Json(json::Style { time, iso_date: iso, zone, threads, users, command_lines, lines })
+            Output::Json(json::Style {
+                time,
+                iso_date: iso,
+                zone,
+                threads,
+                users,
+                command_lines,
+                lines,
+                plain: false,
+            })
         }
         None => Output::Text(text::Style {
             time,
@@ -281,26 +318,29 @@ fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
             zone,
             threads,
             users,
+            signed_users: false,
             command_lines,
             one_line: args.one_line > 0,
             decimals: usize::from(args.decimals),
             human: args.human,
-            palette: palette(around),
+            absent: Absent::Said,
+            palette: palette(around, Palette::on),
             header_always,
             header_period: header_period(around),
         }),
     }
 }
 
-fn palette(around: &Surroundings) -> Palette {
+/// `on` makes the palette from the changes that the user wants.
+pub(super) fn palette(around: &Surroundings, on: fn(&str) -> Palette) -> Palette {
     let variable = around.variable;
     let forbidden = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let on = match variable("S_COLORS").as_deref() {
+    let wanted = match variable("S_COLORS").as_deref() {
         Some("always") => true,
         Some("never") => false,
         _ => around.terminal_rows.is_some() && !forbidden,
     };
-    if on { Palette::on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
+    if wanted { on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
 }
 
 fn header_period(around: &Surroundings) -> u64 {

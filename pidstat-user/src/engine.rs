@@ -172,6 +172,9 @@ impl<'a> Run<'a> {
                 }
                 other => other?,
             }
+            if self.sink.wants_averages() {
+                rate::keep_departed(&self.before, &mut self.now);
+            }
             drop_stackless(self.plan, &mut self.dropped, &mut self.now);
             if self.plan.counting == Counting::Sysstat {
                 baseline.tasks.retain(|task| find(&self.now, task).is_some());

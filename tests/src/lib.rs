@@ -2,4 +2,5 @@
 
 pub mod golden;
 pub mod oracle;
+pub mod sandwich;
 pub mod tool;

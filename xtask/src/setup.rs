@@ -15,7 +15,7 @@ const COMPILER: Unpacked = Unpacked {
     packages: &["rustc-web", "libstd-rust-web-dev-bpf"],
     program: "rustc",
     environment: "",
-    arguments: "--sysroot $top/usr",
+    arguments: "--sysroot \"$top/usr\"",
 };
 
 /// What cargo itself needs to link a program.
@@ -41,8 +41,8 @@ const QEMU: Unpacked = Unpacked {
     packages: &["qemu-system-x86"],
     program: "qemu-system-x86_64",
     // Its firmware and its modules, which it looks for where the package would have put them.
-    environment: "QEMU_MODULE_DIR=$top/usr/lib/$triple/qemu",
-    arguments: "-L $top/usr/share/seabios -L $top/usr/share/qemu",
+    environment: "QEMU_MODULE_DIR=\"$top/usr/lib/$triple/qemu\"",
+    arguments: "-L \"$top/usr/share/seabios\" -L \"$top/usr/share/qemu\"",
 };
 
 /// What `fresh` starts.
@@ -118,10 +118,10 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
 fn install_compiler() -> Result<()> {
     if !apt::is_debian_12() {
         bail!(
-            "this is not Debian 12, so the compiler for the kernel side comes from rustup; run:\n  \
+            "the kernel side needs a Rust compiler for the BPF target; this is not Debian 12, so rustup brings it. Run:\n  \
              rustup toolchain install nightly --component rust-src\n  \
              {}\n\
-             then the same command again (the kernel side is then built with -Z build-std=core)",
+             The kernel side is then built with -Z build-std=core.",
             toolchain::SETUP
         );
     }

@@ -3,10 +3,9 @@
 use jiff::tz::TimeZone;
 use pidstat_user::{
     cli::{
-        Args, Plan,
+        Args, Plan, Surroundings,
         args::Command,
         doctor,
-        plan::Surroundings,
         sysstat::{self, Asked, Edition, Refusal},
     },
     engine::{self, Failure, Outcome},
@@ -16,6 +15,7 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     process::{Command as Program, ExitCode},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// A run-time error.
@@ -26,6 +26,21 @@ const USAGE: u8 = 2;
 const NOTHING_MATCHED: u8 = 3;
 /// A privilege or a kernel feature is missing and there is no fallback.
 const UNSUPPORTED: u8 = 4;
+
+/// Whether the program was started without a standard output; the runtime puts /dev/null there before `main`.
+static STDOUT_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// Runs before the runtime does.
+#[used]
+// SAFETY: the loader calls every pointer in this section as a function; this is one, and it needs nothing set up.
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: asks for the flags of a descriptor, open or not.
+    let missing = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
+    STDOUT_MISSING.store(missing, Ordering::Relaxed);
+}
 
 fn main() -> ExitCode {
     // Rust ignores SIGPIPE; a reader that closes the pipe should end us quietly, as it ends every other filter.
@@ -89,6 +104,10 @@ fn as_pidstat(arguments: &[OsString]) -> u8 {
             return 1;
         }
     };
+    if STDOUT_MISSING.load(Ordering::Relaxed) {
+        eprintln!("stdout: {}", words(&io::Error::from_raw_os_error(libc::EBADF)));
+        return 6;
+    }
     let mut child = None;
     if let Some((path, rest)) = program.split_first() {
         match Program::new(path).args(rest).spawn() {

@@ -77,7 +77,7 @@ impl Absent {
     /// What to show instead of nothing, where that is a number. The -1 of a rate has two decimals whatever was asked.
     pub(crate) fn number(self, why: Missing, unit: Unit) -> Option<Value> {
         let applies = self == Absent::Number && unit != Unit::CpuNumber && unit != Unit::Text;
-        applies.then(|| match (why, unit) {
+        applies.then_some(match (why, unit) {
             (Missing::WentBackwards | Missing::NoEarlier, Unit::KibPerSec) => Value::Real(0.0),
             (_, Unit::KibPerSec) => Value::Word("-1.00"),
             (_, Unit::Count) => Value::Word("-1"),

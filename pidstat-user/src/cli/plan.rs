@@ -1,6 +1,9 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
-use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
+use super::{
+    args::{Args, Format, PidArg, ScopeArg, SourceArg},
+    surroundings::Surroundings,
+};
 use crate::{
     column::{REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
@@ -14,22 +17,8 @@ use crate::{
         text::{Palette, Text},
     },
 };
-use jiff::tz::TimeZone;
 use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
-
-/// What the surroundings say.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Rows of the terminal that stdout is, if it is one.
-    pub terminal_rows: Option<u64>,
-    /// Process id of this process.
-    pub own_pid: u32,
-    /// The time zone.
-    pub zone: TimeZone,
-    /// Reads an environment variable.
-    pub variable: fn(&str) -> Option<String>,
-}
 
 /// Where the numbers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -326,37 +315,17 @@ fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
             decimals: usize::from(args.decimals),
             human: args.human,
             absent: Absent::Said,
-            palette: palette(around, Palette::on),
+            palette: around.palette(Palette::on),
             header_always,
-            header_period: header_period(around),
+            header_period: around.header_period(),
         }),
-    }
-}
-
-/// `on` makes the palette from the changes that the user wants.
-pub(super) fn palette(around: &Surroundings, on: fn(&str) -> Palette) -> Palette {
-    let variable = around.variable;
-    let forbidden = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let wanted = match variable("S_COLORS").as_deref() {
-        Some("always") => true,
-        Some("never") => false,
-        _ => around.terminal_rows.is_some() && !forbidden,
-    };
-    if wanted { on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
-}
-
-fn header_period(around: &Surroundings) -> u64 {
-    let asked = || (around.variable)("S_REPEAT_HEADER")?.parse::<u64>().ok().filter(|period| *period > 0);
-    match around.terminal_rows {
-        Some(rows) if rows > 2 => rows - 2,
-        Some(_) => 1,
-        None => asked().unwrap_or(86_400),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
     use std::ffi::OsString;
 
     fn plan(line: &str) -> Result<Plan, Usage> {

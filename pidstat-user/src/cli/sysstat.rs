@@ -5,7 +5,8 @@
 
 use super::{
     args::{Args, Format, PidArg, ScopeArg},
-    plan::{Counting, Output, Plan, Surroundings, palette},
+    plan::{Counting, Output, Plan},
+    surroundings::Surroundings,
 };
 use crate::{
     sample::Pids,
@@ -283,7 +284,7 @@ impl Walk {
                 style.signed_users = true;
                 style.header_always = header_always;
                 if self.edition == Edition::Old {
-                    style.palette = palette(around, Palette::old);
+                    style.palette = around.palette(Palette::old);
                     if around.terminal_rows.is_none() {
                         style.header_period = u64::MAX;
                     }
@@ -322,4 +323,69 @@ fn whole(text: &[u8]) -> Result<i32, Refusal> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "what atoi does")]
     Ok(number as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::tz::TimeZone;
+
+    fn asked(line: &str) -> Result<Asked, Refusal> {
+        let words: Vec<OsString> =
+            std::iter::once("pidstat").chain(line.split_whitespace()).map(OsString::from).collect();
+        let around =
+            Surroundings { terminal_rows: None, own_pid: 99, zone: TimeZone::UTC, variable: |_| None };
+        read(&words, &around).1
+    }
+
+    fn plan(line: &str) -> (Plan, Vec<OsString>) {
+        match asked(line) {
+            Ok(Asked::Report(plan, program)) => (*plan, program),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_name_decides() {
+        let meant = |words: &[&str]| is_meant(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(
+            meant(&["/usr/bin/pidstat"]) && meant(&["pidstat", "-u"]) && meant(&["kpidstat", "--sysstat"])
+        );
+        assert!(!meant(&["kpidstat"]) && !meant(&["/pidstat/kpidstat"]) && !meant(&[]));
+    }
+
+    #[test]
+    fn the_rules_are_in_the_plan() {
+        let (plan, program) = plan("-urd 1 3");
+        assert_eq!((plan.counting, plan.notes, plan.want.sum_threads), (Counting::Sysstat, false, false));
+        assert_eq!((plan.reports.len(), plan.count), (3, Some(3)));
+        assert!(program.is_empty());
+    }
+
+    #[test]
+    fn a_program_takes_the_rest_and_is_the_only_process() {
+        let (mut plan, program) = plan("-u 1 -e sleep -x 5");
+        assert_eq!(program, ["sleep", "-x", "5"]);
+        plan.watch(77);
+        assert_eq!(plan.want.pids, Pids::Only(vec![77]));
+        assert_eq!(asked("-e true").unwrap_err(), Refusal::Usage);
+    }
+
+    #[test]
+    fn editions_differ() {
+        assert!(matches!(plan("-o JSON 1").0.output, Output::Json(style) if style.plain));
+        assert_eq!(asked("--sysstat 12.6 -o JSON 1").unwrap_err(), Refusal::Usage);
+        assert_eq!(asked("--dec=x").unwrap_err(), Refusal::Usage);
+        assert!(asked("--sysstat 12.6 --dec=x").is_ok());
+        assert_eq!(asked("--sysstat 11").unwrap_err(), Refusal::Usage);
+    }
+
+    #[test]
+    fn numbers_are_those_of_atoi() {
+        assert_eq!(whole(b""), Ok(0));
+        assert_eq!(whole(b"4294967396"), Ok(100));
+        assert_eq!(whole(b"99999999999999999999999"), Ok(-1));
+        assert_eq!(whole(b"+5"), Err(Refusal::Usage));
+        assert_eq!(plan("-p 100,,200, 1").0.want.pids, Pids::Only(vec![100, 200]));
+    }
 }

@@ -231,6 +231,11 @@ impl Args {
         Args::parse_from(name_user(arguments))
     }
 
+    /// What an empty command line asks for.
+    pub fn none() -> Args {
+        Args::parse_from(["kpidstat"])
+    }
+
     /// Reads a command line for tests.
     ///
     /// # Errors

@@ -5,9 +5,12 @@ mod choice;
 pub mod doctor;
 pub mod plan;
 mod pypidstat;
+pub mod surroundings;
+pub mod sysstat;
 
 pub use args::Args;
 pub use plan::Plan;
+pub use surroundings::Surroundings;
 
 /// Rows of the terminal that stdout is, if it is one.
 pub fn terminal_rows() -> Option<u64> {

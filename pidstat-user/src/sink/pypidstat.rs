@@ -1,6 +1,6 @@
 //! pypidstat's table: one line per process with all blocks side by side, one header, no averages.
 
-use super::{End, Frame, Sink};
+use super::{End, Frame, Join, Sink};
 use crate::{
     column::{
         Column, Value,
@@ -104,8 +104,8 @@ impl Sink for Pypidstat {
         }
     }
 
-    fn joins_reports(&self) -> bool {
-        true
+    fn join(&self) -> Join {
+        Join::All
     }
 }
 

@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn status_reads_back(
-        (uid, threads): (u32, u32), pids in vec(any::<u32>(), 1..4), peak: u64, voluntary: u64, involuntary: u64,
+        uid: u32, pids in vec(any::<u32>(), 1..4), threads: u32, peak: u64, voluntary: u64, involuntary: u64,
     ) {
         let chain: String = pids.iter().map(|pid| format!("\t{pid}")).collect();
         let text = format!(

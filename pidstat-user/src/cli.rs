@@ -3,6 +3,7 @@
 pub mod args;
 mod choice;
 pub mod doctor;
+pub mod output;
 pub mod plan;
 mod pypidstat;
 pub mod surroundings;

@@ -123,6 +123,10 @@ pub struct Args {
     #[arg(short = 'H', action = ArgAction::Count, help_heading = "Output")]
     pub epoch: u8,
 
+    /// Time of each row: clock, iso (with date and zone), epoch, or a strftime pattern like '%F %T%.3f'
+    #[arg(long, value_name = "FORMAT", conflicts_with = "epoch", help_heading = "Output")]
+    pub time_format: Option<String>,
+
     /// %CPU of all CPUs together instead of one
     #[arg(short = 'I', action = ArgAction::Count, help_heading = "Output")]
     pub of_machine: u8,
@@ -298,6 +302,7 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--sort"
                     | "--columns"
                     | "--style"
+                    | "--time-format"
                     | "--dev"
                     | "--source"
                     | "--procfs"

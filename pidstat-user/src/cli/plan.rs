@@ -1,23 +1,16 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
 use super::{
-    args::{Args, Format, PidArg, ScopeArg, SourceArg},
-    choice, pypidstat,
+    args::{Args, PidArg, ScopeArg, SourceArg},
+    choice,
+    output::{Output, output},
+    pypidstat,
     surroundings::Surroundings,
 };
 use crate::{
     column::{Column, REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
     select::{Filter, Name, Order, Pattern},
-    sink::{
-        Absent, Sink, TimeFormat,
-        csv::Csv,
-        json,
-        json::Json,
-        pypidstat::Pypidstat,
-        text,
-        text::{Palette, Text},
-    },
 };
 use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
@@ -75,36 +68,6 @@ pub enum Counting {
     /// As sysstat does: times are cut to clock ticks, whoever was not seen in the sample before starts from zero, and a
     /// task whose stack is wanted and cannot be read has no row at all.
     Sysstat,
-}
-
-/// The output and its style.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Text.
-    Text(text::Style),
-    /// JSON.
-    Json(json::Style),
-    /// pypidstat's table.
-    Pypidstat(crate::sink::pypidstat::Style),
-    /// CSV.
-    Csv {
-        /// Whether threads have rows.
-        threads: bool,
-        /// Whether command lines are shown.
-        command_lines: bool,
-    },
-}
-
-impl Output {
-    /// Opens the sink.
-    pub fn sink(&self) -> Box<dyn Sink> {
-        match self {
-            Output::Text(style) => Box::new(Text::new(style.clone())),
-            Output::Json(style) => Box::new(Json::new(style.clone())),
-            Output::Pypidstat(style) => Box::new(Pypidstat::new(style.clone())),
-            Output::Csv { threads, command_lines } => Box::new(Csv::new(*threads, *command_lines)),
-        }
-    }
 }
 
 /// A command line that makes no sense; shown with exit code 2.
@@ -179,7 +142,10 @@ impl Plan {
             interval,
             count,
             from,
-            output: style.map_or_else(|| output(args, around, header_always), Output::Pypidstat),
+            output: match style {
+                Some(style) => Output::Pypidstat(style),
+                None => output(args, around, header_always)?,
+            },
             of_machine: args.of_machine > 0,
             note: pypidstat::note(args),
             counting: Counting::Exact,
@@ -309,50 +275,6 @@ fn header_always(args: &Args, letters: u32, listed: usize) -> bool {
     let repeated = i64::try_from(args.scope.len()).unwrap_or(i64::MAX).saturating_sub(1).max(0);
     let tables = i64::from(letters) - 1 + scopes + repeated;
     args.pids.is_empty() || tables > 0 || listed > 1
-}
-
-fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
-    let variable = around.variable;
-    let iso = variable("S_TIME_FORMAT").as_deref() == Some("ISO");
-    let time = match (args.epoch > 0, iso) {
-        (true, _) => TimeFormat::Epoch,
-        (false, true) => TimeFormat::Iso,
-        (false, false) => TimeFormat::Clock,
-    };
-    let (threads, users, command_lines) = (args.threads > 0, args.user.is_some(), args.command_lines > 0);
-    let zone = around.zone.clone();
-    match args.output {
-        Some(Format::Csv) => Output::Csv { threads, command_lines },
-        Some(format @ (Format::Json | Format::Ndjson)) => {
-            let lines = format == Format::Ndjson;
-            Output::Json(json::Style {
-                time,
-                iso_date: iso,
-                zone,
-                threads,
-                users,
-                command_lines,
-                lines,
-                plain: false,
-            })
-        }
-        None => Output::Text(text::Style {
-            time,
-            iso_date: iso,
-            zone,
-            threads,
-            users,
-            signed_users: false,
-            command_lines,
-            one_line: args.one_line > 0,
-            decimals: usize::from(args.decimals),
-            human: args.human,
-            absent: Absent::Said,
-            palette: around.palette(Palette::on),
-            header_always,
-            header_period: around.header_period(),
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub(super) fn style(args: &Args, zone: &TimeZone) -> Result<Option<Style>, Usage
         ("-T", !args.scope.is_empty()),
         ("-h", args.one_line > 0),
         ("-H", args.epoch > 0),
+        ("--time-format", args.time_format.is_some()),
         ("-o", args.output.is_some()),
         ("--human", args.human),
         ("--columns", !args.columns.is_empty()),

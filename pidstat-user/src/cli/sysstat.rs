@@ -5,7 +5,8 @@
 
 use super::{
     args::{Args, Format, PidArg, ScopeArg},
-    plan::{Counting, Output, Plan},
+    output::Output,
+    plan::{Counting, Plan},
     surroundings::Surroundings,
 };
 use crate::{

@@ -135,6 +135,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
 
+    /// Print what the network programs log inside the kernel on standard error
+    #[arg(long, help_heading = "Source")]
+    pub debug_bpf: bool,
+
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,

@@ -143,6 +143,7 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                debug: args.debug_bpf,
             },
             reports,
             filter,

@@ -95,7 +95,8 @@ impl Json {
             _ => {
                 let key = if self.style.users { "USER" } else { "UID" };
                 // To sysstat a user's number is a signed one.
-                let uid = if self.style.plain { i64::from(task.uid.cast_signed()) } else { i64::from(task.uid) };
+                let uid =
+                    if self.style.plain { i64::from(task.uid.cast_signed()) } else { i64::from(task.uid) };
                 let _ = write!(out, "{{\"{key}\": \"{uid}\"");
             }
         }

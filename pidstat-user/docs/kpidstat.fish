@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t C= G= comm_regex= U= ignore l h H I human dec= o= source= procfs= root= help V/version
+    string join \n u r s d w v R n T= p/pids= t C= G= comm_regex= U= ignore l h H I human dec= o= source= procfs= root= debug-bpf help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -56,6 +56,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s h -d 'One line per ta
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s H -d 'Seconds since the epoch instead of the time of day'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print what the network programs log inside the kernel on standard error'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'

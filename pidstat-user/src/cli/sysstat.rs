@@ -6,7 +6,7 @@
 use super::{
     args::{Args, Format, PidArg, ScopeArg},
     output::Output,
-    plan::{Counting, Plan},
+    plan::{Counting, From, Plan},
     surroundings::Surroundings,
 };
 use crate::{
@@ -264,6 +264,11 @@ impl Walk {
         if self.selected && self.args.pids.is_empty() {
             plan.want.pids = Pids::Only(Vec::new());
             plan.filter.idle_too = true;
+        }
+        let few = matches!(plan.want.pids, Pids::Only(_));
+        if plan.from == From::Auto && (few || !self.program.is_empty()) {
+            // A few processes are read from files sooner than a program is loaded, and what -e starts does not wait.
+            plan.from = From::Files(None);
         }
         let always = self.headers(letters) || interval.is_none();
         self.style(&mut plan.output, always, around);

@@ -92,11 +92,12 @@ impl Json {
                 out.extend_from_slice(b"{\"USER\": ");
                 string(user.as_bytes(), out);
             }
-            _ if self.style.users => {
-                let _ = write!(out, "{{\"USER\": \"{}\"", task.uid);
-            }
             _ => {
-                let _ = write!(out, "{{\"UID\": \"{}\"", task.uid);
+                let key = if self.style.users { "USER" } else { "UID" };
+                // To sysstat a user's number is a signed one.
+                let uid =
+                    if self.style.plain { i64::from(task.uid.cast_signed()) } else { i64::from(task.uid) };
+                let _ = write!(out, "{{\"{key}\": \"{uid}\"");
             }
         }
         if self.style.threads {

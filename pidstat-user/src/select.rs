@@ -23,6 +23,8 @@ use name::OfRow;
 pub struct Filter {
     /// Whether tasks that did nothing are shown too (`-p`).
     pub idle_too: bool,
+    /// Only these processes, where the source reads others too; ascending.
+    pub pids: Option<Vec<u32>>,
     /// Each process and each thread by its own name or command line (`-C`).
     pub name: Option<Pattern>,
     /// Processes by name or command line, with all their threads (`-G`).
@@ -65,7 +67,8 @@ enum Verdict {
 impl Filter {
     /// Whether nothing but activity is tested, so that no name need be looked at.
     fn is_trivial(&self) -> bool {
-        self.name.is_none()
+        self.pids.is_none()
+            && self.name.is_none()
             && self.group.is_none()
             && self.command_line.is_none()
             && self.user.is_none()
@@ -88,6 +91,9 @@ impl Filter {
     /// Tests one task.
     fn judge(&self, task: &Task) -> Verdict {
         if self.except == Some(task.key.tgid) {
+            return Verdict::Hide;
+        }
+        if self.pids.as_ref().is_some_and(|pids| pids.binary_search(&task.key.tgid).is_err()) {
             return Verdict::Hide;
         }
         let text = match &task.cmdline {

@@ -74,6 +74,10 @@ pub struct Args {
     #[arg(short = 't', action = ArgAction::Count, help_heading = "Selection")]
     pub threads: u8,
 
+    /// Each process with all its descendants summed
+    #[arg(long, help_heading = "Selection")]
+    pub tree: bool,
+
     /// Only tasks whose name matches this regular expression (with -l: whose command line does)
     #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
     pub name: Option<String>,

@@ -1,10 +1,14 @@
 //! `--where`, `--columns`, `--sort`, `--top`: names that were typed turned into columns, conditions and an order.
 
-use super::{args::Args, plan::Usage};
+use super::{
+    args::{Args, ScopeArg},
+    plan::Usage,
+};
 use crate::{
     column::{Column, REPORTS, Report},
+    sample::Pids,
     select::{
-        Name, Order, Sort,
+        Filter, Name, Order, Sort,
         expr::{Condition, Relation, Term, parse},
         name::{RowNames, column},
     },
@@ -78,6 +82,23 @@ pub(super) fn reports_of(columns: &[&'static Column]) -> Vec<&'static Report> {
         report.columns.iter().any(|column| columns.iter().any(|chosen| chosen.id == column.id))
     };
     REPORTS.iter().filter(|report| has(report)).copied().collect()
+}
+
+/// Has the source read every process where rows are about more than those that are listed; the list is left to the filter.
+pub(super) fn widen(args: &Args, pids: Option<Pids>, filter: &mut Filter) -> Result<Option<Pids>, Usage> {
+    if !args.tree {
+        return Ok(pids);
+    }
+    if args.threads > 0 {
+        return Err(Usage("--tree sums whole processes; -t cannot be used with it".into()));
+    }
+    if args.scope.iter().any(|scope| *scope != ScopeArg::Task) {
+        return Err(Usage("--tree has the children already; -T CHILD would count them twice".into()));
+    }
+    if let Some(Pids::Only(list)) = pids {
+        filter.pids = Some(list);
+    }
+    Ok(None)
 }
 
 /// The order of `--sort` and `--top`.

@@ -37,6 +37,8 @@ pub struct Plan {
     pub columns: Option<Vec<&'static Column>>,
     /// Columns that every table has besides.
     pub extra: Vec<&'static Column>,
+    /// Whether each process stands for itself and all its descendants.
+    pub tree: bool,
     /// The order of the rows.
     pub order: Order,
     /// What the source has to read.
@@ -100,6 +102,7 @@ impl Plan {
         if style.is_some() {
             pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
         }
+        let pids = choice::widen(args, pids, &mut filter)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
         facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
@@ -142,6 +145,7 @@ impl Plan {
             reports,
             columns,
             extra,
+            tree: args.tree,
             order,
             filter,
             interval,
@@ -160,6 +164,11 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether the run is about certain processes, and over when they are.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.want.pids, Pids::Only(_)) || self.filter.pids.is_some()
+    }
+
     /// Adds a process to those that are shown.
     pub fn watch(&mut self, pid: u32) {
         if let Pids::Only(pids) = &mut self.want.pids {
@@ -271,6 +280,7 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         by_command_line: args.command_lines > 0,
         condition: choice::condition(args)?,
         compared_only: false,
+        pids: None,
     })
 }
 

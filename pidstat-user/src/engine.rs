@@ -12,7 +12,7 @@ use crate::{
     kernel::Reason,
     rate::{self, Averages, Forest, Row, Span},
     sample::{Facts, Missing, Pids, Sample, Task, Want},
-    select,
+    select::{self, Follow},
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
@@ -115,6 +115,8 @@ struct Run<'a> {
     shown_ever: bool,
     /// Samples shown so far.
     taken: u64,
+    /// Who is followed so far.
+    follow: Option<Follow>,
     /// Listed processes that were left out once and stay so.
     dropped: HashSet<u32>,
 }
@@ -138,6 +140,7 @@ impl<'a> Run<'a> {
             averages: Averages::default(),
             shown_ever: false,
             taken: 0,
+            follow: plan.follow.clone(),
             dropped: HashSet::new(),
         })
     }
@@ -151,6 +154,13 @@ impl<'a> Run<'a> {
         };
         self.source.sample(&self.clock, None, &mut self.before)?;
         drop_stackless(self.plan, &mut self.dropped, &mut self.before);
+        if let Some(follow) = &mut self.follow {
+            follow.look(&self.before);
+        }
+        if self.follow.as_ref().is_some_and(Follow::is_lost) {
+            self.finish()?;
+            return Ok(Outcome::NothingMatched);
+        }
         let mut baseline = if self.sink.wants_averages() { self.before.clone() } else { Sample::default() };
         let wakeup =
             self.source.wakeup().map(|fd| fd.try_clone_to_owned()).transpose().map_err(Failure::System)?;
@@ -173,6 +183,9 @@ impl<'a> Run<'a> {
                 rate::keep_departed(&self.before, &mut self.now);
             }
             drop_stackless(self.plan, &mut self.dropped, &mut self.now);
+            if let Some(follow) = &mut self.follow {
+                follow.look(&self.now);
+            }
             if self.plan.counting == Counting::Sysstat {
                 baseline.tasks.retain(|task| find(&self.now, task).is_some());
             }
@@ -225,7 +238,7 @@ impl<'a> Run<'a> {
         let rows = rows(self.plan, before, &self.now, &span, sums);
         let forest = self.plan.tree.then(|| Forest::new(rows.iter().copied()));
         let rows = forest.as_ref().map_or(rows, Forest::rows);
-        let tables = tables(self.plan, rows, self.sink.join());
+        let tables = tables(self.plan, rows, self.follow.as_ref(), self.sink.join());
         // A process that --where leaves out is there all the same.
         let any = tables.iter().any(|table| !table.rows.is_empty())
             || self.plan.filter.condition.is_some() && !self.now.tasks.is_empty();
@@ -277,8 +290,8 @@ fn rows<'a>(
 }
 
 /// The tables of one sample: one for each report, or one for all of them.
-fn tables<'a>(plan: &'a Plan, rows: Vec<Row<'a>>, join: Join) -> Vec<Table<'a>> {
-    let candidates: Vec<_> = rows.into_iter().map(|row| plan.filter.examine(row)).collect();
+fn tables<'a>(plan: &'a Plan, rows: Vec<Row<'a>>, follow: Option<&Follow>, join: Join) -> Vec<Table<'a>> {
+    let candidates: Vec<_> = rows.into_iter().map(|row| plan.filter.examine(row, follow)).collect();
     // Columns that were chosen make one table, whichever reports they are from.
     let join = if plan.columns.is_some() { Join::All } else { join };
     let groups: Vec<Vec<&'static Report>> = match join {

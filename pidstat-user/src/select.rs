@@ -1,11 +1,13 @@
 //! Which rows a table shows, and in which order: activity, names, users, conditions.
 
 pub mod expr;
+pub mod follow;
 pub mod name;
 mod near;
 pub mod order;
 mod pattern;
 
+pub use follow::Follow;
 pub use name::Name;
 pub use order::{Order, Sort};
 pub use pattern::Pattern;
@@ -75,11 +77,12 @@ impl Filter {
             && self.except.is_none()
     }
 
-    /// Tests one row.
-    pub fn examine<'a>(&self, row: Row<'a>) -> Candidate<'a> {
+    /// Tests one row; with `follow`, that says which processes it may be of.
+    pub fn examine<'a>(&self, row: Row<'a>, follow: Option<&Follow>) -> Candidate<'a> {
         let known = matches!(row.before, Before::Known(_)) && !row.exited;
         let verdict = match () {
             () if self.compared_only && !known => Verdict::Hide,
+            () if follow.is_some_and(|follow| !follow.has(&row)) => Verdict::Hide,
             () if self.is_trivial() => Verdict::Show,
             () => self.judge(row.now),
         };

@@ -8,8 +8,9 @@ use crate::{
     column::{Column, REPORTS, Report},
     sample::Pids,
     select::{
-        Filter, Name, Order, Sort,
+        Filter, Follow, Name, Order, Sort,
         expr::{Condition, Relation, Term, parse},
+        follow::From,
         name::{RowNames, column},
     },
 };
@@ -99,6 +100,31 @@ pub(super) fn widen(args: &Args, pids: Option<Pids>, filter: &mut Filter) -> Res
         filter.pids = Some(list);
     }
     Ok(None)
+}
+
+/// Makes of `-p` or `-C` what `--follow` follows; then neither the source nor the filter chooses by them.
+pub(super) fn follow(
+    args: &Args,
+    has_interval: bool,
+    pids: Option<Pids>,
+    filter: &mut Filter,
+) -> Result<(Option<Follow>, Option<Pids>), Usage> {
+    if !args.follow {
+        return Ok((None, pids));
+    }
+    if !has_interval {
+        return Err(Usage("--follow needs an interval".into()));
+    }
+    let listed = match (&pids, filter.pids.take()) {
+        (Some(Pids::Only(list)), _) => Some(list.clone()),
+        (_, list) => list,
+    };
+    let from = match (listed, filter.name.take()) {
+        (Some(pids), None) => From::Pids(pids),
+        (None, Some(pattern)) => From::Name { pattern, by_command_line: filter.by_command_line },
+        _ => return Err(Usage("--follow needs either -p with process ids or -C".into())),
+    };
+    Ok((Some(Follow::new(from)), None))
 }
 
 /// The order of `--sort` and `--top`.

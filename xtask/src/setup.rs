@@ -118,10 +118,10 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
 fn install_compiler() -> Result<()> {
     if !apt::is_debian_12() {
         bail!(
-            "this is not Debian 12, so the compiler for the kernel side comes from rustup; run:\n  \
+            "the kernel side needs a Rust compiler for the BPF target; this is not Debian 12, so rustup brings it. Run:\n  \
              rustup toolchain install nightly --component rust-src\n  \
              {}\n\
-             then the same command again (the kernel side is then built with -Z build-std=core)",
+             The kernel side is then built with -Z build-std=core.",
             toolchain::SETUP
         );
     }

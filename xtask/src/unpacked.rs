@@ -5,7 +5,7 @@ use crate::{
     command::{self, say},
     toolchain,
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 /// A program, and how it runs from a place that it was not made for. `$top` is where its packages are unpacked, `$triple`
@@ -54,6 +54,13 @@ impl Unpacked {
 
     /// Unpacks every package that apt would install: the asked ones and the libraries that the system lacks.
     fn unpack(&self, packages: &[String]) -> Result<()> {
+        if packages.is_empty() {
+            bail!(
+                "apt says that {} is installed, but {} is not there",
+                self.packages.join(" "),
+                self.program
+            );
+        }
         let dir = self.dir();
         if dir.exists() {
             fs::remove_dir_all(&dir)?;

@@ -4,12 +4,15 @@ mod cputime;
 mod gather;
 mod hidden;
 mod known;
+mod namespace;
 mod record;
 mod task;
 
+pub use namespace::usable;
+
 use super::{
     Source, SourceError,
-    procfs::{self, Reader, Users},
+    procfs::{self, Reader, Users, machine::Machine},
 };
 use crate::{
     clock::Clock,
@@ -29,28 +32,8 @@ pub struct EbpfSource {
     hidden: Hidden,
     reader: Reader,
     users: Users,
-    mem_total_kib: Option<u64>,
+    machine: Machine,
     losses: Losses,
-}
-
-/// Says whether the iterator's view of the machine is what `proc_root` shows: a real procfs, of our own PID namespace.
-///
-/// # Errors
-/// In what way it is not.
-pub fn usable(proc_root: &Path) -> Result<(), Reason> {
-    let mut reader = Reader::open(proc_root).map_err(|_| Reason::ForeignProc("there is no procfs"))?;
-    if !reader.real() {
-        return Err(Reason::ForeignProc("the proc directory is not a procfs"));
-    }
-    let own = std::process::id();
-    // `NSpid:` lists our number in the namespace of the mount, then in each below it down to ours: one, if they are the
-    // same.
-    let same = reader.system_file("self/status").is_ok_and(|bytes| {
-        let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
-        let numbers = line.map(|line| String::from_utf8_lossy(line).into_owned()).unwrap_or_default();
-        numbers.split_ascii_whitespace().map(str::parse).eq([Ok(own)])
-    });
-    if same { Ok(()) } else { Err(Reason::ForeignProc("the procfs belongs to another PID namespace")) }
 }
 
 impl EbpfSource {
@@ -61,38 +44,34 @@ impl EbpfSource {
     pub fn open(proc_root: &Path, sys_root: &Path, want: &Want) -> Result<EbpfSource, Reason> {
         let kernel = Kernel::open()?;
         let host = procfs::host(proc_root, sys_root);
-        let mut walk = Walk::open(&kernel, proc_root, want, &host)?;
-        if want.facts.has(Facts::TRAFFIC) {
-            walk.shape.traffic = Err(Missing::NotInSource);
-        }
+        let namespace = namespace::own(&kernel, proc_root)?;
+        let traffic = match want.facts.has(Facts::TRAFFIC) {
+            true => Err(Missing::NotInSource),
+            false => Err(Missing::NotAsked),
+        };
+        let walk = Walk::open(&kernel, namespace.level, want, &host, traffic)?;
         let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         Ok(EbpfSource {
             host,
             want: want.clone(),
             walk,
-            hidden: Hidden::default(),
+            hidden: Hidden::new(traffic),
             reader,
             users: Users::machine(),
-            mem_total_kib: None,
+            machine: Machine::new(proc_root),
             losses: Losses::default(),
         })
     }
 
-    fn system(&mut self) -> System {
+    fn system(&mut self) -> Result<System, SourceError> {
         let mut system = System::default();
         if self.want.facts.has(Facts::TOTAL_CPU) {
-            let bytes = self.reader.system_file("stat").map_err(Missing::from);
-            system.total_cpu_ticks =
-                bytes.and_then(|bytes| procfs::system::total_cpu_ticks(bytes).ok_or(Missing::NotInKernel));
+            system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);
         }
         if self.want.facts.has(Facts::MEM_TOTAL) {
-            if self.mem_total_kib.is_none() {
-                let bytes = self.reader.system_file("meminfo").ok();
-                self.mem_total_kib = bytes.and_then(procfs::system::mem_total_kib);
-            }
-            system.mem_total_kib = self.mem_total_kib.ok_or(Missing::NotInKernel);
+            system.mem_total_kib = self.machine.mem_total_kib();
         }
-        system
+        Ok(system)
     }
 
     /// Figures that are read per task whenever they are asked for, because they change by themselves.
@@ -136,19 +115,17 @@ impl Source for EbpfSource {
         out.tasks.clear();
         out.departed.clear();
         let failed = |error: std::io::Error| SourceError::Kernel(format!("task iterator: {error}"));
-        let listed = match self.want.pids {
-            Pids::All => self.hidden.list(clock.now(), &mut self.reader).map_err(failed)?,
-            Pids::Only(_) => false,
-        };
-        out.system = self.system();
+        let all = self.want.pids == Pids::All;
+        let again = self.hidden.begin(clock.now(), all, &mut self.reader).map_err(failed)?;
+        out.system = self.system()?;
         let now = clock.now();
         (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
         self.walk.read(&mut out.tasks).map_err(failed)?;
-        self.hidden.discover(&self.want, listed, &mut self.walk, &mut out.tasks, (reader, users, host));
-        self.losses.inconsistent += self.walk.settle(&mut out.tasks, previous, listed, (reader, users, host));
+        self.hidden.discover(&self.want, again, &mut self.walk, &mut out.tasks, (reader, users, host));
+        self.losses.inconsistent += self.walk.settle(&mut out.tasks, previous, again, (reader, users, host));
         if self.walk.gather.disordered {
             self.walk.sort(&mut out.tasks);
         }

@@ -43,14 +43,24 @@ impl Root {
         // SAFETY: unshare takes a number. This process has one thread, so no other one keeps the old namespace.
         let unshared = unsafe { libc::unshare(libc::CLONE_NEWNS) };
         ensure!(unshared == 0, "a mount namespace: {}", Error::last_os_error());
-        root.mount(&["--make-rprivate"], Path::new("/"))?;
-        root.debootstrap()?;
-        root.lend_network()?;
-        root.lend_cargo(&cargo)?;
-        for dir in ["proc", "sys", "dev"] {
-            root.mount(&["--rbind", &format!("/{dir}")], &path.join(dir))?;
+        match root.fill(&cargo) {
+            Ok(()) => Ok(root),
+            Err(why) => {
+                root.remove()?;
+                Err(why)
+            }
         }
-        Ok(root)
+    }
+
+    fn fill(&self, cargo: &Path) -> Result<()> {
+        self.mount(&["--make-rprivate"], Path::new("/"))?;
+        self.debootstrap()?;
+        self.lend_network()?;
+        self.lend_cargo(cargo)?;
+        for dir in ["proc", "sys", "dev"] {
+            self.mount(&["--rbind", &format!("/{dir}")], &self.path.join(dir))?;
+        }
+        Ok(())
     }
 
     /// Puts a clean clone of a repository's HEAD inside.
@@ -134,19 +144,17 @@ impl Root {
 
     /// Lets apt and cargo inside reach what they reach outside.
     fn lend_network(&self) -> Result<()> {
-        for path in ["/etc/resolv.conf", "/etc/hosts", "/etc/apt/auth.conf"] {
-            if Path::new(path).exists() {
-                fs::copy(path, self.inside(path)).with_context(|| path.to_owned())?;
-            }
-        }
-        let sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/auth.conf.d"];
+        let names = ["/etc/resolv.conf", "/etc/hosts"];
+        let sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
+        let access = ["/etc/apt/auth.conf", "/etc/apt/auth.conf.d"];
         let keys =
             ["/etc/apt/keyrings", "/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d", "/usr/share/keyrings"];
         let certificates = ["/etc/ssl/certs", "/usr/local/share/ca-certificates"];
         // debootstrap wrote a source of its own, which the machine's replace.
         fs::remove_file(self.inside("/etc/apt/sources.list"))?;
-        for path in sources.iter().chain(&keys).chain(&certificates).filter(|path| Path::new(path).exists()) {
-            self.copy(Path::new(path), Path::new(path))?;
+        let all = [&names[..], &sources, &access, &keys, &certificates].concat();
+        for path in all.into_iter().map(Path::new).filter(|path| path.exists()) {
+            self.copy(path, path)?;
         }
         // How to reach them, and none of the hooks that this machine's apt runs besides.
         let dump = output(Command::new("apt-config").arg("dump"))?;
@@ -171,11 +179,17 @@ impl Root {
         Ok(())
     }
 
-    /// Copies a file, or a directory's contents, following links out of the copied tree.
+    /// Puts a file or a directory of this machine in place of the one inside.
     fn copy(&self, from: &Path, to: &Path) -> Result<()> {
         let to = self.inside(to);
         let parent = to.parent().context("a path inside the root")?;
         fs::create_dir_all(parent)?;
+        // Never written through: an absolute link inside leads to this machine's file.
+        if to.is_dir() && !to.is_symlink() {
+            fs::remove_dir_all(&to)?;
+        } else if to.exists() || to.is_symlink() {
+            fs::remove_file(&to)?;
+        }
         let mut copy = Command::new("cp");
         copy.args(["--recursive", "--preserve=mode", "--no-target-directory"]);
         // Debian's directory of certificates is links to files that the minimal root lacks; rustup's programs are links

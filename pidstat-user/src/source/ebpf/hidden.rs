@@ -3,8 +3,13 @@
 use super::task::Walk;
 use crate::{
     clock::Instant,
-    sample::{Facts, Host, Missing, Pids, Task, TaskKey, Want},
-    source::procfs::{Reader, Users},
+    sample::{
+        Cpu, Facts, Faults, Host, Io, Missing, Pids, Reading, Sched, Switches, Task, TaskKey, Traffic, Want,
+    },
+    source::procfs::{
+        Reader, Users,
+        threads::{Ledger, ThreadCounters},
+    },
 };
 use std::{io, rc::Rc};
 
@@ -12,27 +17,61 @@ use std::{io, rc::Rc};
 const LISTING_EVERY_NS: u64 = 10_000_000_000;
 
 /// The processes that only /proc has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hidden {
+    /// What a process that never sent anything has.
+    traffic: Reading<Traffic>,
     /// Ascending.
     pids: Vec<u32>,
     listing: Vec<u32>,
     listed_at_ns: Option<u64>,
-    cmdlines: Vec<(TaskKey, Option<Rc<[u8]>>)>,
+    kept: Vec<Kept>,
+    ledger: Ledger,
+    threads: Vec<ThreadCounters>,
+    unseen: Vec<u32>,
     rows: Vec<Task>,
 }
 
+/// What need not be read at every sample.
+#[derive(Debug)]
+struct Kept {
+    key: TaskKey,
+    cmdline: Option<Rc<[u8]>>,
+    sign: Option<Sign>,
+    sums: (Reading<Sched>, Reading<Switches>),
+}
+
+/// What moves when a process does anything; while it stands still, its threads' files are not read again.
+type Sign = (u32, Cpu, Faults, Reading<Io>, Reading<Sched>, Reading<Switches>);
+
 impl Hidden {
-    /// Lists /proc if it is time to; says whether it did.
+    /// Nothing is known to be hidden yet. `traffic` is what a process has that never sent anything.
+    pub fn new(traffic: Reading<Traffic>) -> Hidden {
+        Hidden {
+            traffic,
+            pids: Vec::new(),
+            listing: Vec::new(),
+            listed_at_ns: None,
+            kept: Vec::new(),
+            ledger: Ledger::default(),
+            threads: Vec::new(),
+            unseen: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Begins a sample: lists /proc if `all` processes are wanted. Says whether it is time to look at everything again.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn list(&mut self, now: Instant, reader: &mut Reader) -> io::Result<bool> {
+    pub fn begin(&mut self, now: Instant, all: bool, reader: &mut Reader) -> io::Result<bool> {
         let due = self.listed_at_ns.is_none_or(|at| now.uptime_ns.saturating_sub(at) >= LISTING_EVERY_NS);
         if due {
             self.listed_at_ns = Some(now.uptime_ns);
-            self.cmdlines.clear();
-            reader.pids(&mut self.listing)?;
+            self.kept.clear();
+            if all {
+                reader.pids(&mut self.listing)?;
+            }
         }
         Ok(due)
     }
@@ -40,13 +79,10 @@ impl Hidden {
     /// Reads those that are known, just before the walk, which puts their rows between its own.
     pub fn read(&mut self, want: &Want, walk: &mut Walk, at: (&mut Reader, &mut Users, &Host)) {
         self.rows.clear();
-        let pids = std::mem::take(&mut self.pids);
+        let mut pids = std::mem::take(&mut self.pids);
         let (reader, users, host) = at;
-        for pid in &pids {
-            if self.row(*pid, want, (&mut *reader, &mut *users, host)) {
-                self.pids.push(*pid);
-            }
-        }
+        pids.retain(|pid| self.row(*pid, want, (&mut *reader, &mut *users, host)));
+        self.pids = pids;
         walk.gather.between.extend(self.rows.drain(..).rev());
     }
 
@@ -62,6 +98,7 @@ impl Hidden {
     ) {
         let sums = &walk.gather.sums;
         let shown = |pid: &u32| sums.binary_search_by_key(pid, |sum| sum.tgid).is_ok();
+        self.pids.retain(|pid| !shown(pid));
         let candidates = match &want.pids {
             Pids::Only(list) => list.as_slice(),
             Pids::All if listed => self.listing.as_slice(),
@@ -73,10 +110,6 @@ impl Hidden {
             .filter(|pid| !shown(pid) && self.pids.binary_search(pid).is_err())
             .copied()
             .collect();
-        self.pids.retain(|pid| !shown(pid));
-        if new.is_empty() {
-            return;
-        }
         let (reader, users, host) = at;
         for pid in new {
             if self.row(pid, want, (&mut *reader, &mut *users, host)) {
@@ -99,38 +132,89 @@ impl Hidden {
         (reader, users, host): (&mut Reader, &mut Users, &Host),
     ) -> bool {
         let facts = want.facts;
-        // The walk's rows get these later, all in one go.
+        // The walk's rows get stack and descriptors later, all in one go.
         let lean =
-            Want { facts: facts.without(Facts::CMDLINE.and(Facts::STACK).and(Facts::FDS)), ..want.clone() };
-        let Ok(mut row) = reader.process(pid, &lean, host) else { return false };
-        if facts.has(Facts::CMDLINE) {
-            row.cmdline = self.cmdline(row.key, reader);
-        }
-        let key = row.key;
+            Want { facts: facts.without(Facts::STACK.and(Facts::FDS)), sum_threads: false, ..want.clone() };
+        let Ok(process) = reader.row(pid, &lean, host) else { return false };
         let first = self.rows.len();
-        self.rows.push(row);
+        let key = process.key;
+        let at = self.kept(key, facts, reader);
+        self.rows.push(process);
         if want.threads && reader.threads(pid, &lean, host, &mut self.rows).is_err() {
             self.rows.truncate(first + 1);
         }
+        if want.sum_threads && (facts.has(Facts::SCHED) || facts.has(Facts::SWITCHES)) {
+            let sums = self.sums(first, at, &lean, host, reader);
+            (self.rows[first].sched, self.rows[first].switches) = sums;
+        }
+        self.rows[first].cmdline.clone_from(&self.kept[at].cmdline);
         for row in &mut self.rows[first..] {
             if facts.has(Facts::USER) {
                 row.user = users.name(row.uid);
             }
-            if row.key.tid != 0 && facts.has(Facts::TRAFFIC) {
-                row.traffic = Err(Missing::DoesNotApply);
+            if facts.has(Facts::TRAFFIC) {
+                row.traffic = if row.is_process() { self.traffic } else { Err(Missing::DoesNotApply) };
             }
         }
-        debug_assert_eq!(self.rows[first].key, key);
         true
     }
 
-    /// Read once until the next listing.
-    fn cmdline(&mut self, key: TaskKey, reader: &mut Reader) -> Option<Rc<[u8]>> {
-        if let Some((_, cmdline)) = self.cmdlines.iter().find(|(known, _)| *known == key) {
-            return cmdline.clone();
+    /// Scheduler figures and switches of a process with all its threads, those that ended included.
+    fn sums(
+        &mut self,
+        first: usize,
+        at: usize,
+        want: &Want,
+        host: &Host,
+        reader: &mut Reader,
+    ) -> (Reading<Sched>, Reading<Switches>) {
+        let process = &self.rows[first];
+        let (key, own) = (process.key, (process.sched, process.switches));
+        if process.threads < 2 && !self.ledger.knows(key) {
+            return own;
         }
-        let cmdline = reader.cmdline(key.tgid);
-        self.cmdlines.push((key, cmdline.clone()));
-        cmdline
+        let sign =
+            (process.threads, process.cpu, process.faults, process.io, process.sched, process.switches);
+        let kept = &mut self.kept[at];
+        if !want.threads && kept.sign == Some(sign) {
+            return kept.sums;
+        }
+        self.threads.clear();
+        if want.threads {
+            self.threads.extend(self.rows[first + 1..].iter().map(|row| ThreadCounters {
+                tid: row.key.tid,
+                sched: row.sched,
+                switches: row.switches,
+            }));
+        } else {
+            let sum = Want { sum_threads: true, ..want.clone() };
+            if reader.row(key.tgid, &sum, host).is_ok_and(|again| again.key == key) {
+                self.threads.extend_from_slice(reader.summed());
+            }
+        }
+        if self.threads.is_empty() {
+            let (sched, switches) = own;
+            self.threads.push(ThreadCounters { tid: key.tgid, sched, switches });
+        }
+        // A listing can miss a live thread; taken for dead, it would be counted twice later.
+        self.ledger.unseen(key, &self.threads, &mut self.unseen);
+        for tid in &self.unseen {
+            self.threads.extend(reader.thread_counters(key.tgid, *tid, want));
+        }
+        self.threads.sort_unstable_by_key(|thread| thread.tid);
+        kept.sums = self.ledger.settle(key, &self.threads);
+        kept.sign = Some(sign);
+        kept.sums
+    }
+
+    /// What is kept of a process since the last listing; its command line is read when it is new.
+    fn kept(&mut self, key: TaskKey, facts: Facts, reader: &mut Reader) -> usize {
+        if let Some(at) = self.kept.iter().position(|kept| kept.key == key) {
+            return at;
+        }
+        let cmdline = if facts.has(Facts::CMDLINE) { reader.cmdline(key.tgid) } else { None };
+        let none = Missing::NotAsked;
+        self.kept.push(Kept { key, cmdline, sign: None, sums: (Err(none), Err(none)) });
+        self.kept.len() - 1
     }
 }

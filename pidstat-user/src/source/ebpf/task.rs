@@ -11,11 +11,11 @@ use crate::{
         bpf::{IterBuffer, IterLink, IterProgram, Scope},
         task,
     },
-    sample::{Delays, Facts, Host, Io, Pids, Sample, Sched, Switches, Task, TaskKey, Want},
+    sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
     source::procfs::{Reader, Users},
 };
 use pidstat_common::task::want;
-use std::{io, path::Path};
+use std::io;
 
 /// How often a process is read again before /proc is asked.
 const TRIES: u32 = 4;
@@ -51,8 +51,13 @@ impl Walk {
     ///
     /// # Errors
     /// Why this machine or this user cannot have it.
-    pub fn open(kernel: &Kernel, proc_root: &Path, want: &Want, host: &Host) -> Result<Walk, Reason> {
-        let level = level(kernel, proc_root)?;
+    pub fn open(
+        kernel: &Kernel,
+        level: u32,
+        want: &Want,
+        host: &Host,
+        traffic: Reading<Traffic>,
+    ) -> Result<Walk, Reason> {
         let mut asked = 0;
         for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
             if want.facts.has(fact) {
@@ -85,7 +90,7 @@ impl Walk {
                 offsets: task::offsets(kernel.btf(), level)?,
                 tick_ns: 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000),
                 page_bytes: host.page_bytes,
-                traffic: Err(crate::sample::Missing::NotAsked),
+                traffic,
             },
             gather: Gather::default(),
             again: Gather::default(),
@@ -311,30 +316,6 @@ fn not_below(row: &mut Task, shown: &Task) {
     if let (Ok(now), Ok(Delays { block_io_ns })) = (&mut row.delays, shown.delays) {
         raise(&mut now.block_io_ns, block_io_ns);
     }
-}
-
-/// Depth of this process's PID namespace: 0 in the initial one.
-fn level(kernel: &Kernel, proc_root: &Path) -> Result<u32, Reason> {
-    use std::os::unix::fs::MetadataExt;
-    /// Inode of the initial PID namespace (PROC_PID_INIT_INO), part of the kernel's ABI.
-    const INITIAL: u64 = 0xEFFF_FFFC;
-    let inode = std::fs::metadata(proc_root.join("self/ns/pid")).map(|about| about.ino());
-    if inode.is_ok_and(|inode| inode == INITIAL) {
-        return Ok(0);
-    }
-    let globals = task::globals(kernel.btf(), 0, 0)?;
-    let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
-    let Attached::Iter(program) = object.attach(kernel, &task::LEVEL)? else {
-        return Err(Reason::Other("the iterator is not one".into()));
-    };
-    let mut level = None;
-    let read = program.link(Scope::All).and_then(|link| {
-        link.read(&mut IterBuffer::default(), |bytes| {
-            level = level.or_else(|| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)));
-        })
-    });
-    read.map_err(|error| Reason::of_call("iterator", &error))?;
-    level.ok_or_else(|| Reason::Other("the iterator does not show this process".into()))
 }
 
 /// Threads on this machine, about: the kernel's figure has 16 bits.

@@ -1,4 +1,5 @@
 //! The contract between the kernel programs and the loader: `#[repr(C)]` integers and byte arrays, nothing else.
 #![no_std]
 
+pub mod net;
 pub mod task;

@@ -153,6 +153,9 @@ impl<'a> Run<'a> {
                 }
                 other => other?,
             }
+            if self.sink.wants_averages() {
+                rate::keep_departed(&self.before, &mut self.now);
+            }
             let shown = self.show(&baseline, false)?;
             self.averages.add(&self.now);
             mem::swap(&mut self.before, &mut self.now);

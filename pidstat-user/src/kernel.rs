@@ -3,7 +3,9 @@
 pub mod attach;
 pub mod bpf;
 pub mod btf;
+pub mod entry;
 pub mod ladder;
+pub mod net;
 pub mod reason;
 pub mod task;
 

@@ -7,7 +7,7 @@ pub mod average;
 pub mod pair;
 
 pub use average::{Averages, Sums};
-pub use pair::{departed, pairs};
+pub use pair::{departed, keep_departed, pairs};
 
 use crate::sample::{Missing, Reading, Sample, Task};
 

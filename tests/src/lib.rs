@@ -1,4 +1,5 @@
 //! The harness of the test suites: fake roots, workloads that know what they did, network namespaces, oracles.
 
 pub mod golden;
+pub mod sandwich;
 pub mod tool;

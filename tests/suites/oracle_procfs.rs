@@ -244,3 +244,48 @@ fn a_sum_keeps_the_switches_of_a_thread_that_ended() {
     worker.join().unwrap();
     assert!(voluntary() >= during);
 }
+
+/// What getrusage(2) counts of the whole process, threads that ended included.
+fn switches_of_this_process() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: `usage` is room for one rusage, which the call fills.
+    let usage = unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), 0);
+        usage.assume_init()
+    };
+    u64::try_from(usage.ru_nvcsw).unwrap()
+}
+
+#[test]
+fn under_churn_a_sum_never_falls_and_never_counts_twice() {
+    let mut source = ProcSource::open(Want {
+        facts: Facts::SWITCHES,
+        pids: Pids::Only(vec![std::process::id()]),
+        sum_threads: true,
+        ..Want::default()
+    })
+    .unwrap();
+    let until = std::time::Instant::now() + Duration::from_millis(800);
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            thread::spawn(move || {
+                while std::time::Instant::now() < until {
+                    let short: Vec<_> =
+                        (0..4).map(|_| thread::spawn(|| thread::sleep(Duration::from_micros(200)))).collect();
+                    short.into_iter().for_each(|thread| thread.join().unwrap());
+                }
+            })
+        })
+        .collect();
+    let (mut sample, mut last, mut samples) = (Sample::default(), 0, 0);
+    while std::time::Instant::now() < until {
+        source.sample(&Clock::Real, None, &mut sample).unwrap();
+        let sum = sample.tasks[0].switches.unwrap().voluntary;
+        let all = switches_of_this_process();
+        assert!(last <= sum && sum <= all, "{last} <= {sum} <= {all} in sample {samples}");
+        last = sum;
+        samples += 1;
+    }
+    busy.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(samples > 20, "{samples}");
+}

@@ -15,7 +15,7 @@ const COMPILER: Unpacked = Unpacked {
     packages: &["rustc-web", "libstd-rust-web-dev-bpf"],
     program: "rustc",
     environment: "",
-    arguments: "--sysroot $top/usr",
+    arguments: "--sysroot \"$top/usr\"",
 };
 
 /// What cargo itself needs to link a program.
@@ -41,8 +41,8 @@ const QEMU: Unpacked = Unpacked {
     packages: &["qemu-system-x86"],
     program: "qemu-system-x86_64",
     // Its firmware and its modules, which it looks for where the package would have put them.
-    environment: "QEMU_MODULE_DIR=$top/usr/lib/$triple/qemu",
-    arguments: "-L $top/usr/share/seabios -L $top/usr/share/qemu",
+    environment: "QEMU_MODULE_DIR=\"$top/usr/lib/$triple/qemu\"",
+    arguments: "-L \"$top/usr/share/seabios\" -L \"$top/usr/share/qemu\"",
 };
 
 /// What `fresh` starts.

@@ -119,7 +119,7 @@ fn suite(names: &[String], options: &[&str]) -> Result<Tally> {
     for name in names {
         test.args(["--test", name]);
     }
-    test.env("KPIDSTAT", command::target_dir()?.join("debug/kpidstat")).arg("--").args(options);
+    test.arg("--").args(options);
     count(&mut test)
 }
 

@@ -146,6 +146,10 @@ pub struct Args {
     /// Number of reports
     #[arg(value_name = "COUNT")]
     pub count: Option<String>,
+
+    /// Whatever follows, which is a mistake: clap would take it for a command and say so.
+    #[arg(hide = true)]
+    pub extra: Vec<String>,
 }
 
 /// A job of its own.

@@ -44,9 +44,9 @@ fn machine(proc: &Result<(), Reason>, out: &mut String) {
         line("capabilities", format_args!("missing: {}", missing.join(" ")), out);
     }
     match proc {
-        Ok(()) => line("/proc", "a procfs of this PID namespace", out),
+        Ok(()) => line(procfs::PROC_ROOT, "a procfs of this PID namespace", out),
         Err(reason) => {
-            line("/proc", reason, out);
+            line(procfs::PROC_ROOT, reason, out);
             remedy(reason, out);
         }
     }
@@ -74,7 +74,7 @@ fn reports(states: &[ProgramState], proc: &Result<(), Reason>, out: &mut String)
     for family in FAMILIES {
         let (letters, fallback) = match family.name {
             "net" => ("-n", "nothing: `-` in every row"),
-            _ => ("-u -r -s -d -w -v -R", "/proc"),
+            _ => ("-u -r -s -d -w -v -R", procfs::PROC_ROOT),
         };
         let complete = family.rungs.iter().find(|rung| {
             let mut of_rung =
@@ -83,7 +83,7 @@ fn reports(states: &[ProgramState], proc: &Result<(), Reason>, out: &mut String)
         });
         match (complete, proc) {
             (Some(rung), Ok(())) => {
-                line(letters, format_args!("eBPF, {} by {}", family.name, rung.name), out)
+                line(letters, format_args!("eBPF, {} by {}", family.name, rung.name), out);
             }
             _ => {
                 ready = false;

@@ -132,8 +132,7 @@ impl Plan {
             (_, _, SourceArg::Auto) if interval.is_none() => From::Files(None),
             (_, _, SourceArg::Auto) => From::Auto,
         };
-        let listed = pids.is_some().then_some(args.pids.len()).unwrap_or_default();
-        let header_always = header_always(args, letters, listed) || interval.is_none();
+        let header_always = header_always(args, letters, args.pids.len()) || interval.is_none();
         Ok(Plan {
             want: Want {
                 facts,
@@ -153,6 +152,9 @@ impl Plan {
 }
 
 fn schedule(args: &Args) -> Result<(Option<Duration>, Option<u64>), Usage> {
+    if let Some(extra) = args.extra.first() {
+        return Err(Usage(format!("unexpected argument {extra:?}: there is one interval and one count")));
+    }
     let interval = match &args.interval {
         None => None,
         Some(text) => {

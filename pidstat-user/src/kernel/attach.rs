@@ -4,7 +4,7 @@ use super::{
     bpf::IterProgram,
     btf::{Btf, Kind},
     ladder::{Family, Globals, Hook, Program},
-    reason::Reason,
+    reason::{Reason, missing_capabilities},
 };
 use aya::{
     Ebpf, EbpfLoader,
@@ -68,7 +68,14 @@ impl Object {
         for (name, bytes) in globals.iter() {
             loader.override_global(name, bytes, true);
         }
-        let ebpf = loader.load(family.object).map_err(|error| Reason::of_error(&error))?;
+        for (map, entries) in globals.sizes() {
+            loader.map_max_entries(map, entries);
+        }
+        let ebpf = loader.load(family.object).map_err(|error| {
+            // Without privilege aya already fails while it finds out what the kernel can do, in words that lead astray.
+            let missing = missing_capabilities();
+            if missing.is_empty() { Reason::of_error(&error) } else { Reason::Capability(missing) }
+        })?;
         Ok(Object { ebpf })
     }
 

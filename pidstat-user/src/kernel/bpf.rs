@@ -190,7 +190,7 @@ impl Batch {
     }
 }
 
-fn fd_word(fd: BorrowedFd<'_>) -> u64 {
+pub(super) fn fd_word(fd: BorrowedFd<'_>) -> u64 {
     u64::from(fd.as_raw_fd().unsigned_abs())
 }
 
@@ -198,7 +198,7 @@ fn fd_word(fd: BorrowedFd<'_>) -> u64 {
 ///
 /// # Safety
 /// `attr` must be laid out as `cmd` wants it, and the addresses in it must be valid for what `cmd` does with them.
-unsafe fn bpf<const N: usize>(cmd: libc::c_int, attr: &mut [u64; N]) -> io::Result<i32> {
+pub(super) unsafe fn bpf<const N: usize>(cmd: libc::c_int, attr: &mut [u64; N]) -> io::Result<i32> {
     // SAFETY: the caller vouches for the contents; the kernel reads and writes at most `size_of_val(attr)` bytes.
     let ret = unsafe { libc::syscall(libc::SYS_bpf, cmd, attr.as_mut_ptr(), size_of_val(attr)) };
     i32::try_from(ret).ok().filter(|r| *r >= 0).ok_or_else(io::Error::last_os_error)

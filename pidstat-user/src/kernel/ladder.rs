@@ -69,10 +69,11 @@ impl std::fmt::Debug for Family {
     }
 }
 
-/// Values for an object's read-only globals, by name.
+/// What the loader decides about an object: values of its read-only globals and sizes of its maps, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Globals {
     values: Vec<(&'static str, Vec<u8>)>,
+    sizes: Vec<(&'static str, u32)>,
 }
 
 impl Globals {
@@ -85,14 +86,26 @@ impl Globals {
         self
     }
 
-    /// Every name with its bytes.
+    /// Gives a map another size (`max_entries`) than the object does.
+    pub fn size(&mut self, map: &'static str, entries: u32) -> &mut Globals {
+        self.sizes.retain(|(n, _)| *n != map);
+        self.sizes.push((map, entries));
+        self
+    }
+
+    /// Every map whose size was set.
+    pub fn sizes(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.sizes.iter().copied()
+    }
+
+    /// Every global with its bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         self.values.iter().map(|(name, bytes)| (*name, bytes.as_slice()))
     }
 }
 
 /// Every family of this program.
-pub const FAMILIES: &[Family] = &[super::task::FAMILY];
+pub const FAMILIES: &[Family] = &[super::task::FAMILY, super::net::FAMILY];
 
 /// Whether one program of one family attaches on this machine, for this user.
 #[derive(Clone, Debug)]

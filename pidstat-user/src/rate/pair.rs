@@ -58,6 +58,24 @@ pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl
     })
 }
 
+/// Most ended processes that are kept for the averages; a run that never ends must not grow for ever.
+const KEPT: usize = 16_384;
+
+/// Keeps the ended processes of `before` in `now`: a source forgets them soon after the end of their traffic, but the
+/// averages are about the whole run.
+pub fn keep_departed(before: &Sample, now: &mut Sample) {
+    let known = now.departed.len();
+    for task in &before.departed {
+        let key = |other: &Task| other.key.cmp(&task.key);
+        if now.departed.len() < KEPT && now.departed[..known].binary_search_by(key).is_err() {
+            now.departed.push(task.clone());
+        }
+    }
+    if now.departed.len() > known {
+        now.departed.sort_unstable_by_key(|task| task.key);
+    }
+}
+
 fn unseen(task: &Task, since_ns: u64, forget: bool) -> Before<'_> {
     // A start time is cut to its tick, so a task born in the tick in which the earlier sample was taken counts as new.
     let born_ns = (task.key.start_ticks + 1).saturating_mul(START_TICK_NS);
@@ -88,6 +106,15 @@ mod tests {
             .map(|row| matches!(row.before, Before::Known(task) if task.key == row.now.key))
             .collect();
         assert_eq!(known, [true, false, true, false, true]);
+    }
+
+    #[test]
+    fn an_ended_process_stays_known_for_the_averages() {
+        let before = Sample { departed: vec![task(4, 0, 2), task(9, 0, 2)], ..Sample::default() };
+        let mut now = Sample { departed: vec![task(5, 0, 2), task(9, 0, 2)], ..Sample::default() };
+        keep_departed(&before, &mut now);
+        let tgids: Vec<u32> = now.departed.iter().map(|task| task.key.tgid).collect();
+        assert_eq!(tgids, [4, 5, 9]);
     }
 
     #[test]

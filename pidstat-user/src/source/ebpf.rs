@@ -5,6 +5,7 @@ mod gather;
 mod hidden;
 mod known;
 mod namespace;
+pub mod net;
 mod record;
 mod task;
 
@@ -16,11 +17,12 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    kernel::{Kernel, Reason},
-    sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Want},
+    kernel::{Kernel, Reason, net::PidNamespace},
+    sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
 use hidden::Hidden;
-use std::path::Path;
+use net::Net;
+use std::{os::fd::BorrowedFd, path::Path};
 use task::Walk;
 
 /// Everything of one sample, read through the kernel's own structures.
@@ -33,6 +35,8 @@ pub struct EbpfSource {
     reader: Reader,
     users: Users,
     machine: Machine,
+    /// The hooks, if traffic is asked for, or why there are none.
+    net: Option<Result<Net, Reason>>,
     losses: Losses,
 }
 
@@ -45,9 +49,12 @@ impl EbpfSource {
         let kernel = Kernel::open()?;
         let host = procfs::host(proc_root, sys_root);
         let namespace = namespace::own(&kernel, proc_root)?;
-        let traffic = match want.facts.has(Facts::TRAFFIC) {
-            true => Err(Missing::NotInSource),
-            false => Err(Missing::NotAsked),
+        let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
+        let net = want.facts.has(Facts::TRAFFIC).then(|| Net::open(&kernel, ours));
+        let traffic = match &net {
+            Some(Ok(_)) => Ok(Traffic::default()),
+            Some(Err(_)) => Err(Missing::NotInSource),
+            None => Err(Missing::NotAsked),
         };
         let walk = Walk::open(&kernel, namespace.level, want, &host, traffic)?;
         let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
@@ -59,6 +66,7 @@ impl EbpfSource {
             reader,
             users: Users::machine(),
             machine: Machine::new(proc_root),
+            net,
             losses: Losses::default(),
         })
     }
@@ -120,6 +128,10 @@ impl Source for EbpfSource {
         out.system = self.system()?;
         let now = clock.now();
         (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
+        // Before the tasks: whoever moved something and is in no row has ended.
+        if let Some(Ok(net)) = &mut self.net {
+            net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+        }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
@@ -130,7 +142,29 @@ impl Source for EbpfSource {
             self.walk.sort(&mut out.tasks);
         }
         self.files_of_tasks(out);
-        out.origin = Origin { source: "ebpf", net_rung: None, losses: self.losses };
+        let net_rung = self.net.as_ref().map(|net| match net {
+            Ok(net) => {
+                net.fill(&self.want.pids, out);
+                Ok(Net::RUNG)
+            }
+            Err(why) => Err(why.to_string()),
+        });
+        out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
         Ok(())
+    }
+
+    fn note(&self) -> Option<String> {
+        let why = self.net.as_ref()?.as_ref().err()?;
+        Some(format!("network is not counted: {why}"))
+    }
+
+    fn wakeup(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.net.as_ref()?.as_ref().ok()?.wakeup())
+    }
+
+    fn drain(&mut self) {
+        if let Some(Ok(net)) = &mut self.net {
+            net.drain();
+        }
     }
 }

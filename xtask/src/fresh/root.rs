@@ -4,7 +4,8 @@ use super::mirror::{SUITE, mirror};
 use crate::command::{output, run, say};
 use anyhow::{Context, Result, ensure};
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     io::Error,
     path::{Path, PathBuf},
     process::Command,
@@ -21,6 +22,8 @@ const WITH_CARGO: &str = "gcc,libc6-dev,ca-certificates";
 pub struct Root {
     path: PathBuf,
     rustup: PathBuf,
+    /// Two at once would remove what the other one makes.
+    _lock: File,
 }
 
 impl Root {
@@ -37,7 +40,9 @@ impl Root {
             "{} is missing; fresh lends this machine's rustup to the root",
             rustup.display()
         );
-        let root = Self { path: path.to_path_buf(), rustup };
+        let lock = File::create(path.with_extension("lock"))?;
+        ensure!(lock.try_lock().is_ok(), "another fresh is at work in {}", path.display());
+        let root = Self { path: path.to_path_buf(), rustup, _lock: lock };
         root.remove()?;
         fs::create_dir_all(path)?;
         // SAFETY: unshare takes a number. This process has one thread, so no other one keeps the old namespace.

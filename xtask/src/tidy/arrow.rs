@@ -2,7 +2,8 @@
 
 use super::{Complaint, Source};
 
-/// What each module of `pidstat-user` may import. `pidstat_common` is the contract with the kernel side.
+/// What each module of `pidstat-user` may import. `sample` is plain data, the words that every stage speaks;
+/// `pidstat_common` is the contract with the kernel side.
 ///
 /// Modules that are not listed here do not exist yet or join everything: see [`JOINS`].
 const ARROWS: [(&str, &[&str]); 9] = [
@@ -12,9 +13,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("source", &["sample", "clock", "kernel", "pidstat_common"]),
     ("rate", &["sample"]),
     ("column", &["sample", "rate"]),
-    ("select", &["column", "rate"]),
-    ("sink", &["column", "rate"]),
-    ("cli", &["column", "select", "source", "sink"]),
+    ("select", &["sample", "rate", "column"]),
+    ("sink", &["sample", "rate", "column"]),
+    ("cli", &["sample", "kernel", "source", "column", "select", "sink"]),
 ];
 
 /// Files that know every stage.

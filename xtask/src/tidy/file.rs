@@ -44,11 +44,12 @@ pub fn question(source: &Source) -> Option<String> {
     (length > QUESTION).then(|| format!("{}: {length} lines; is it about one thing?", source.path))
 }
 
-/// Whether a text names /proc or something in it, and not something that begins alike.
+/// Whether a text is a path to /proc or something in it: not one that begins alike, and not a sentence about it.
 fn names_proc(text: &str) -> bool {
-    text.match_indices("/proc").any(|(at, found)| {
-        !text[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-    })
+    !text.contains(' ')
+        && text.match_indices("/proc").any(|(at, found)| {
+            !text[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        })
 }
 
 #[cfg(test)]
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn only_the_procfs_source_and_tests_name_proc() {
-        let text = "//! A.\n/// Reads /proc.\nconst A: &str = \"/proc/self/stat\";\nconst B: &str = \"/process\";\n\
+        let text = "//! A.\n/// Reads /proc.\nconst A: &str = \"/proc/self/stat\";\nconst B: [&str; 2] = [\"/process\", \"mount it on /proc\"];\n\
                     #[cfg(test)]\nmod tests { const C: &str = \"/proc\"; }\n";
         assert_eq!(complaints("pidstat-user/src/sink/text.rs", text), [3]);
         assert_eq!(complaints("pidstat-user/src/source/procfs/stat.rs", text), []);

@@ -41,7 +41,7 @@ impl Cells {
             }
             (Value::Real(number), Unit::Pct) => self.percent(number, width, out),
             (Value::Real(number), Unit::PerSec | Unit::KibPerSec) => {
-                self.real(number, self.decimals, width, out)
+                self.real(number, self.decimals, width, out);
             }
             // An average of whole numbers.
             (Value::Real(number), _) => self.real(number, 0, width, out),

@@ -27,10 +27,14 @@ pub struct Known {
     long_name: Option<Rc<[u8]>>,
     /// User and system time as shown.
     pub shown: (u64, u64),
+    /// Whether a row was ever approximate: then it can have shown more than exact sums come to for a while.
+    pub doubted: bool,
     /// Waiting time and time slices of threads that are gone; the kernel keeps no sum of them.
     pub dead: (u64, u64),
     /// The threads at the last sample, ascending tid; empty while there is only one.
     marks: Vec<Mark>,
+    /// Waiting time and time slices of that one.
+    first: (u64, u64),
 }
 
 impl Known {
@@ -45,7 +49,17 @@ impl Known {
         self.shown = never_back(split, self.shown);
         let row = &mut rows[sum.row];
         (row.cpu.user_ns, row.cpu.system_ns) = self.shown;
-        if !(marks.is_empty() && self.marks.is_empty()) {
+        if marks.is_empty() && self.marks.is_empty() {
+            let now = (sum.leader.wait_ns, sum.leader.timeslices);
+            if now.0 < self.first.0 || now.1 < self.first.1 {
+                // Between the samples another thread was born, called exec and took the first one's place.
+                self.bury_all(self.first);
+            }
+        } else {
+            if self.marks.is_empty() {
+                let (wait_ns, timeslices) = self.first;
+                self.marks.push(Mark { wait_ns, timeslices, split: (0, 0), ..sum.leader });
+            }
             let mut alone = [sum.leader];
             let marks = if marks.is_empty() { &mut alone } else { marks };
             self.bury(marks);
@@ -55,6 +69,7 @@ impl Known {
                 self.marks.extend_from_slice(marks);
             }
         }
+        self.first = (sum.leader.wait_ns, sum.leader.timeslices);
         if shape.want.sum_threads
             && let Ok(sched) = &mut rows[sum.row].sched
         {
@@ -87,7 +102,11 @@ impl Known {
                 gone = (gone.0.saturating_sub(old.wait_ns), gone.1.saturating_sub(old.timeslices));
             }
         }
-        self.dead = (self.dead.0.saturating_add(gone.0), self.dead.1.saturating_add(gone.1));
+        self.bury_all(gone);
+    }
+
+    fn bury_all(&mut self, (wait_ns, timeslices): (u64, u64)) {
+        self.dead = (self.dead.0.saturating_add(wait_ns), self.dead.1.saturating_add(timeslices));
     }
 
     /// Puts the split of CPU time into the threads' own rows.
@@ -137,4 +156,39 @@ impl Known {
 fn find<'a>(marks: &'a [Mark], old: &Mark) -> Option<&'a Mark> {
     let at = marks.binary_search_by_key(&old.tid, |mark| mark.tid).ok()?;
     marks.get(at).filter(|mark| mark.start_ns == old.start_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(tid: u32, wait_ns: u64, timeslices: u64) -> Mark {
+        Mark { tgid: 7, tid, row: NO_ROW, wait_ns, timeslices, ..Mark::default() }
+    }
+
+    fn dead_after(before: &[Mark], now: &[Mark]) -> (u64, u64) {
+        let mut known = Known { marks: before.to_vec(), ..Known::default() };
+        known.bury(now);
+        known.dead
+    }
+
+    #[test]
+    fn what_a_dead_thread_had_is_kept_once() {
+        let before = [mark(7, 10, 1), mark(8, 20, 2), mark(9, 40, 4)];
+        assert_eq!(dead_after(&before, &before), (0, 0));
+        assert_eq!(dead_after(&before, &[mark(7, 11, 1), mark(9, 40, 4)]), (20, 2));
+        assert_eq!(dead_after(&before, &[mark(7, 11, 1)]), (60, 6));
+        // A number that is used again is another thread.
+        let again = Mark { start_ns: 5, ..mark(9, 50, 5) };
+        assert_eq!(dead_after(&before, &[mark(7, 10, 1), mark(8, 20, 2), again]), (40, 4));
+    }
+
+    #[test]
+    fn a_thread_that_takes_the_first_ones_place_is_not_dead() {
+        // 9 called exec: it is 7 now, and the former 7 and 8 are gone.
+        let before = [mark(7, 100, 10), mark(8, 20, 2), mark(9, 40, 4)];
+        assert_eq!(dead_after(&before, &[mark(7, 41, 5)]), (120, 12));
+        // The successor was born after the last sample.
+        assert_eq!(dead_after(&before, &[mark(7, 1, 1)]), (160, 16));
+    }
 }

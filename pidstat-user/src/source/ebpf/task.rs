@@ -159,7 +159,10 @@ impl Walk {
                 known.settle(sum, of_sum, &self.shape, rows);
             } else {
                 known.show_threads(of_sum, rows);
-                approximate(sum, &mut known, &self.shape, rows, (reader, host));
+                approximate(sum, &known, &self.shape, rows, (reader, host));
+                known.doubted = true;
+            }
+            if known.doubted {
                 let row = &mut rows[sum.row];
                 if let Some(before) = previous.and_then(|sample| find(sample, row.key)) {
                     not_below(row, before);
@@ -242,7 +245,7 @@ impl Walk {
 /// A process whose threads never held still: CPU, faults and I/O as /proc sums them, the rest as far as it was seen.
 fn approximate(
     sum: &Sum,
-    known: &mut Known,
+    known: &Known,
     shape: &Shape,
     rows: &mut [Task],
     (reader, host): (&mut Reader, &Host),

@@ -31,16 +31,16 @@ pub fn note(reader: &mut Reader, want: &Want) -> Option<String> {
         return None;
     }
     let effective = effective_capabilities();
-    let mut parts = Vec::new();
+    let mut refusals = Vec::new();
     for guarded in &GUARDED {
         let missing = missing_capabilities(guarded, effective);
         if want.facts.has(guarded.fact) && !missing.is_empty() && refused(reader, want, guarded.fact) {
-            parts.push(format!(
-                "{} of other users' processes need {} and are shown as -",
-                guarded.what,
-                missing.join(" and ")
-            ));
+            refusals.push(format!("{} (needs {})", guarded.what, missing.join(" and ")));
         }
+    }
+    let mut parts = Vec::new();
+    if !refusals.is_empty() {
+        parts.push(format!("shown as - for other users' processes: {}", refusals.join(", ")));
     }
     if want.pids == Pids::All && hidden(reader) && effective & (1 << SYS_PTRACE) == 0 {
         parts.push("processes of other users are hidden (hidepid) without CAP_SYS_PTRACE".into());
@@ -147,8 +147,8 @@ mod tests {
         assert_eq!(
             told.join().unwrap().as_deref(),
             Some(
-                "disk figures of other users' processes need CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE and are shown as -; \
-                 stack sizes of other users' processes need CAP_SYS_PTRACE and are shown as -"
+                "shown as - for other users' processes: disk figures (needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE), \
+                 stack sizes (needs CAP_SYS_PTRACE)"
             )
         );
     }

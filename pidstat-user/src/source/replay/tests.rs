@@ -282,3 +282,16 @@ fn without_sums_a_process_has_what_its_own_files_say() {
         player.step().iter().map(|task| (task.key.tid, task.switches.unwrap().voluntary)).collect();
     assert_eq!(counts, [(0, 5), (7, 5), (8, 100), (9, 1000)]);
 }
+
+#[test]
+fn delays_that_the_kernel_does_not_measure_are_not_zero() {
+    let mut story = Story::new();
+    story.task("7", "a", 5, 1, 3);
+    story.next("101.25").put("proc/sys/kernel/task_delayacct", "0\n");
+    story.task("7", "a", 5, 1, 3);
+    story.next("102.25").put("proc/sys/kernel/task_delayacct", "1\n");
+    story.task("7", "a", 5, 1, 3);
+    let mut player = story.open(want(Facts::DELAYS));
+    let mut next = || player.step()[0].delays.map(|delays| delays.block_io_ns);
+    assert_eq!((next(), next(), next()), (Ok(0), Err(Missing::NotMeasured), Ok(0)));
+}

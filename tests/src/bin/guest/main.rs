@@ -2,14 +2,22 @@
 
 mod check;
 mod init;
+mod load;
 
-use std::process::{ExitCode, id};
+use std::{
+    env,
+    process::{ExitCode, id},
+};
 
 fn main() -> ExitCode {
     if id() == 1 {
         init::run();
     }
-    match check::all() {
+    let outcome = match env::args().nth(1).as_deref() {
+        Some(load::ARGUMENT) => load::work().map(|()| true),
+        _ => check::all(),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {

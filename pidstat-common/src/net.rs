@@ -1,0 +1,233 @@
+//! The contract of the net family: what the socket hooks keep in the kernel and what they ship.
+//!
+//! Counters are cumulative since the socket was first seen. Nothing here is ever reset: a reset would race with the
+//! hooks, so the loader subtracts (modulo 2^32 where the kernel's own counter is a u32).
+
+/// Where the fields the programs load directly lie, in bytes from the start of their struct, as this kernel's BTF says.
+///
+/// The loader writes it into frozen rodata, so the verifier sees constants and checks each load by type.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetOffsets {
+    /// `sock.__sk_common.skc_family`, u16.
+    pub sk_family: u32,
+    /// `sock.__sk_common.skc_state`, u8.
+    pub sk_state: u32,
+    /// `sock.sk_protocol`, u16.
+    pub sk_protocol: u32,
+    /// `sock.__sk_common.skc_flags` (`sk_flags`), unsigned long.
+    pub sk_flags: u32,
+    /// `sock.sk_shutdown`, u8.
+    pub sk_shutdown: u32,
+    /// `socket.sk`, pointer.
+    pub socket_sk: u32,
+    /// `tcp_sock.inet_conn.icsk_ulp_ops`, pointer.
+    pub icsk_ulp_ops: u32,
+    /// `tcp_sock.copied_seq`, u32.
+    pub copied_seq: u32,
+    /// `tcp_sock.rcv_nxt`, u32.
+    pub rcv_nxt: u32,
+    /// `tcp_sock.bytes_received`, u64.
+    pub bytes_received: u32,
+    /// `tcp_sock.segs_in`, u32.
+    pub segs_in: u32,
+    /// `tcp_sock.segs_out`, u32.
+    pub segs_out: u32,
+    /// `task_struct.group_leader`, pointer.
+    pub task_group_leader: u32,
+    /// `task_struct.tgid`, s32.
+    pub task_tgid: u32,
+    /// `task_struct.start_boottime`, u64.
+    pub task_start_boottime: u32,
+    /// `task_struct.comm`, 16 bytes.
+    pub task_comm: u32,
+    /// `task_struct.real_cred`, pointer.
+    pub task_real_cred: u32,
+    /// `cred.uid`, u32.
+    pub cred_uid: u32,
+    /// `task_struct.thread_pid`, pointer.
+    pub task_thread_pid: u32,
+    /// `pid.level`, u32.
+    pub pid_level: u32,
+    /// `pid.numbers[our level].nr`, s32.
+    pub pid_nr: u32,
+    /// `pid.numbers[our level].ns`, pointer.
+    pub pid_ns: u32,
+    /// `pid_namespace.ns.inum`, u32.
+    pub ns_inum: u32,
+    /// Not an offset: how deep the reader's PID namespace lies; 0 is the initial one, where every process has a number.
+    pub our_level: u32,
+    /// Not an offset: inode number of the reader's PID namespace.
+    pub our_inum: u32,
+    /// Not an offset: bytes waiting in the ring from which on the reader is woken.
+    pub ring_wakeup_bytes: u32,
+}
+
+/// A process as a socket hook saw it: its group leader's identity.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `start_boottime` of the group leader in nanoseconds; with `tgid` it names the process for ever.
+    pub start_ns: u64,
+    /// Process id in the initial PID namespace.
+    pub tgid: u32,
+    /// Process id in the reader's PID namespace; 0 when the process is outside it.
+    pub pid: u32,
+    /// Real uid, in the initial user namespace.
+    pub uid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// Name of the group leader, NUL padded.
+    pub comm: [u8; 16],
+}
+
+/// [`SockCounters::claim`]: the socket has no owner yet.
+pub const CLAIM_FREE: u64 = 0;
+/// [`SockCounters::claim`]: one CPU is writing the owner.
+pub const CLAIM_WRITING: u64 = 1;
+/// [`SockCounters::claim`]: the owner is complete and never changes again.
+pub const CLAIM_READY: u64 = 2;
+
+/// [`SockCounters::flags`]: `copied_seq` holds a baseline, so differences to it are received bytes.
+pub const SOCK_BASED: u32 = 1;
+/// [`SockCounters::flags`]: the final record was sent (or counted as lost); a dump must skip the socket.
+pub const SOCK_FINAL: u32 = 2;
+/// [`SockCounters::flags`]: `segs_in`/`segs_out` hold what was counted before the socket was closed.
+pub const SOCK_CLOSED: u32 = 4;
+
+/// Value of the socket storage: what is known of one socket, written by the hooks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockCounters {
+    /// Socket cookie: unique until reboot.
+    pub cookie: u64,
+    /// Whether `owner` is valid: one of `CLAIM_*`.
+    pub claim: u64,
+    /// The first process that used the socket.
+    pub owner: Owner,
+    /// Bytes the kernel accepted from the owner. Only TCP counts here; other protocols have no destroy hook.
+    pub tx_bytes: u64,
+    /// Bytes the owner took. Only TCP counts here.
+    pub rx_bytes: u64,
+    /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out.
+    pub copied_seq: u32,
+    /// Some of `SOCK_*`.
+    pub flags: u32,
+    /// What to subtract (modulo 2^32) from `tcp_sock.segs_in`.
+    pub base_segs_in: u32,
+    /// What to subtract (modulo 2^32) from `tcp_sock.segs_out`.
+    pub base_segs_out: u32,
+    /// `segs_in` when the socket went to CLOSE, before `tcp_disconnect()` zeroes the counter.
+    pub closed_segs_in: u32,
+    /// `segs_out` at the same moment.
+    pub closed_segs_out: u32,
+}
+
+/// One use of a socket by one process: every use of a socket without a destroy hook, and every use of a TCP socket by
+/// a process that is not its first owner.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// Socket cookie.
+    pub cookie: u64,
+    /// `start_boottime` of the process' group leader: a reused tgid is another process.
+    pub start_ns: u64,
+    /// Process id in the initial PID namespace.
+    pub tgid: u32,
+    /// Explicit padding; part of the key, so always 0.
+    pub pad: u32,
+}
+
+/// What one process did through one socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounters {
+    /// The process.
+    pub owner: Owner,
+    /// Bytes the kernel accepted.
+    pub tx_bytes: u64,
+    /// Bytes the process took.
+    pub rx_bytes: u64,
+    /// Messages sent, empty ones included; 0 for byte streams, whose packets are segments.
+    pub tx_messages: u64,
+    /// Messages received, empty ones included.
+    pub rx_messages: u64,
+}
+
+/// One socket, as the dump of the socket storage and the ring of destroyed TCP sockets ship it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockRecord {
+    /// Socket cookie.
+    pub cookie: u64,
+    /// The first process that used the socket; all zero while there is none.
+    pub owner: Owner,
+    /// See [`SockCounters::tx_bytes`].
+    pub tx_bytes: u64,
+    /// See [`SockCounters::rx_bytes`].
+    pub rx_bytes: u64,
+    /// Segments received since the tool saw the socket, modulo 2^32.
+    pub segs_in: u32,
+    /// Segments sent since the tool saw the socket, modulo 2^32.
+    pub segs_out: u32,
+    /// IP protocol number; 6 is TCP.
+    pub protocol: u16,
+    /// Address family.
+    pub family: u16,
+    /// TCP state; what `skc_state` holds for other protocols.
+    pub state: u8,
+    /// Explicit padding.
+    pub pad: [u8; 3],
+}
+
+/// What the programs could not do, counted at each place of failure since load.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetLosses {
+    /// `bpf_sk_storage_get` gave nothing although it should create.
+    pub storage_null: u64,
+    /// A flow did not fit in the map.
+    pub flow_insert_failed: u64,
+    /// A final record did not fit in the ring.
+    pub ring_full: u64,
+    /// First read of a TCP socket whose baseline nobody took.
+    pub no_baseline: u64,
+    /// Sent bytes that went uncounted because of the first three; at most, because an earlier dump may have shown a
+    /// part of what a final record that did not fit in the ring held.
+    pub tx_bytes: u64,
+    /// Received bytes that went uncounted because of the first three; at most, as above.
+    pub rx_bytes: u64,
+    /// Messages and segments that went uncounted because of the first three, both directions; at most.
+    pub packets: u64,
+}
+
+/// How many entries `ps_flows` has unless the loader says otherwise.
+pub const FLOWS_MAX: usize = 65_536;
+/// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
+pub const RING_BYTES: usize = 4 << 20;
+
+const _: () = assert!(size_of::<NetOffsets>() == 26 * 4);
+const _: () = assert!(size_of::<Owner>() == 40);
+const _: () = assert!(size_of::<SockCounters>() == 96);
+const _: () = assert!(size_of::<FlowKey>() == 24);
+const _: () = assert!(size_of::<FlowCounters>() == 72);
+const _: () = assert!(size_of::<SockRecord>() == 80);
+const _: () = assert!(size_of::<NetLosses>() == 56);
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SockCounters, SockRecord};
+
+    // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
+    unsafe impl aya::Pod for NetOffsets {}
+    // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for SockCounters {}
+    // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for FlowCounters {}
+    // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for SockRecord {}
+    // SAFETY: repr(C), u64 fields only: no padding and every bit pattern is a value.
+    unsafe impl aya::Pod for NetLosses {}
+}

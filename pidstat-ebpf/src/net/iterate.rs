@@ -1,0 +1,130 @@
+//! The two walks: sockets older than the tool get owner and baseline; the dump of all sockets.
+
+use crate::{
+    load::{Ptr, load, offset},
+    owner::Process,
+    socket::{Socket, claim, no_storage, state},
+};
+use aya_ebpf::{
+    bindings::seq_file,
+    helpers::{bpf_seq_write, generated::bpf_sock_from_file},
+};
+use core::ffi::c_void;
+use pidstat_common::net::{SOCK_FINAL, SockCounters, SockRecord};
+
+/// `struct bpf_iter_meta`.
+#[repr(C)]
+pub struct Meta {
+    seq: *mut seq_file,
+    session_id: u64,
+    seq_num: u64,
+}
+
+/// `struct bpf_iter__task_file`.
+#[repr(C)]
+pub struct TaskFile {
+    meta: *mut Meta,
+    task: *mut c_void,
+    fd: u32,
+    pad: u32,
+    file: *mut c_void,
+}
+
+/// `struct bpf_iter__tcp`.
+#[repr(C)]
+pub struct Tcp {
+    meta: *mut Meta,
+    sk_common: *mut c_void,
+    uid: u32,
+}
+
+/// `struct bpf_iter__bpf_sk_storage_map`.
+#[repr(C)]
+pub struct StorageMap {
+    meta: *mut Meta,
+    map: *mut c_void,
+    sk: *mut c_void,
+    value: *mut c_void,
+}
+
+/// Every descriptor of every process, in every network namespace; writes nothing.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
+    // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
+    unsafe {
+        let task = (*ctx).task as Ptr;
+        let file = (*ctx).file;
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let socket = bpf_sock_from_file(file.cast()) as Ptr;
+        if socket.is_null() {
+            return 0;
+        }
+        let sk: *mut c_void = load(socket, offset!(socket_sk));
+        if sk.is_null() {
+            return 0;
+        }
+        let sk = Socket(sk);
+        if !sk.is_inet() {
+            return 0;
+        }
+        let tcp = sk.tcp();
+        if tcp.is_null() || sk.state() == state::LISTEN {
+            return 0;
+        }
+        let counters = sk.find_or(|| sk.older(tcp, true));
+        if counters.is_null() {
+            no_storage(0, 0, 0);
+            return 0;
+        }
+        claim(counters, &Process::of(task));
+        0
+    }
+}
+
+/// Every TCP socket of the opener's network namespace, those in accept queues included, which no descriptor leads to.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
+    // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
+    unsafe {
+        let common = (*ctx).sk_common;
+        if common.is_null() {
+            return 0;
+        }
+        // NULL for TIME_WAIT and request minis.
+        let tcp = Socket(common).tcp();
+        if tcp.is_null() {
+            return 0;
+        }
+        let sk = Socket(tcp as *mut c_void);
+        if sk.state() == state::LISTEN {
+            return 0;
+        }
+        if sk.find_or(|| sk.older(tcp, true)).is_null() {
+            no_storage(0, 0, 0);
+        }
+        0
+    }
+}
+
+/// One record per socket that has a storage and was not destroyed.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_sk_storage_map")]
+pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
+    // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
+    unsafe {
+        let sk = (*ctx).sk;
+        let counters = (*ctx).value as *const SockCounters;
+        if sk.is_null() || counters.is_null() || (*counters).flags & SOCK_FINAL != 0 {
+            return 0;
+        }
+        let mut record = SockRecord::default();
+        Socket(sk).record(counters, &raw mut record);
+        // Full only means that the kernel stops, hands the buffer over and calls again for this socket.
+        bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SockRecord>() as u32);
+        0
+    }
+}

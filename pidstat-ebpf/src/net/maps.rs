@@ -1,0 +1,73 @@
+//! The maps of the net family and the counting of what did not fit in them.
+
+use crate::load::add;
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, RingBuf, SkStorage},
+    macros::btf_map,
+};
+use core::ffi::c_void;
+use pidstat_common::net::{
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SockCounters, SockRecord,
+};
+
+/// Per socket, freed with it; no size limit.
+#[btf_map(name = "ps_socks")]
+static SOCKS: SkStorage<SockCounters> = SkStorage::new();
+
+/// Per (socket, process), for what the socket storage cannot hold. A plain hash: an LRU forgets counters silently and a
+/// per-CPU hash costs value x possible CPUs. Only the loader deletes, and only flows whose socket is gone.
+#[btf_map(name = "ps_flows")]
+pub static FLOWS: HashMap<FlowKey, FlowCounters, FLOWS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Final records of destroyed TCP sockets.
+#[btf_map(name = "ps_closed")]
+pub static CLOSED: RingBuf<SockRecord, RING_BYTES> = RingBuf::new();
+
+/// One value: what was lost, by place.
+#[btf_map(name = "ps_losses")]
+static LOSSES: Array<NetLosses, 1> = Array::new();
+
+/// The socket storage as the helpers take it.
+#[inline(always)]
+pub fn socks() -> *mut c_void {
+    (&raw const SOCKS).cast_mut().cast()
+}
+
+/// The ring as the helpers take it.
+#[inline(always)]
+pub fn closed() -> *mut c_void {
+    (&raw const CLOSED).cast_mut().cast()
+}
+
+/// Where something was lost.
+#[derive(Clone, Copy)]
+pub enum Loss {
+    /// No socket storage.
+    StorageNull,
+    /// No room in the flow map.
+    FlowInsert,
+    /// No room in the ring.
+    RingFull,
+    /// No baseline for a TCP socket's received bytes.
+    NoBaseline,
+}
+
+/// Counts a loss and how much went uncounted by it.
+#[inline(always)]
+pub fn lost(what: Loss, tx_bytes: u64, rx_bytes: u64, packets: u64) {
+    let Some(losses) = LOSSES.get_ptr_mut(0) else { return };
+    // SAFETY: `losses` points to the array's only value, which lives as long as the map.
+    unsafe {
+        let site = match what {
+            Loss::StorageNull => &raw mut (*losses).storage_null,
+            Loss::FlowInsert => &raw mut (*losses).flow_insert_failed,
+            Loss::RingFull => &raw mut (*losses).ring_full,
+            Loss::NoBaseline => &raw mut (*losses).no_baseline,
+        };
+        add(site, 1);
+        add(&raw mut (*losses).tx_bytes, tx_bytes);
+        add(&raw mut (*losses).rx_bytes, rx_bytes);
+        add(&raw mut (*losses).packets, packets);
+    }
+}

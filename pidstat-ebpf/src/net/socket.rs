@@ -1,0 +1,206 @@
+//! One socket: its storage, its owner, its receive baseline and its segment counters.
+
+use crate::{
+    load::{Ptr, load, offset, swap_if},
+    maps::{Loss, lost, socks},
+    owner::Process,
+};
+use aya_ebpf::{
+    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
+};
+use core::{ffi::c_void, ptr};
+use pidstat_common::net::{
+    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_BASED, SOCK_CLOSED, SockCounters, SockRecord,
+};
+
+/// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
+pub mod state {
+    pub const ESTABLISHED: i32 = 1;
+    pub const SYN_SENT: i32 = 2;
+    pub const SYN_RECV: i32 = 3;
+    pub const FIN_WAIT1: i32 = 4;
+    pub const CLOSE: i32 = 7;
+    pub const CLOSE_WAIT: i32 = 8;
+    pub const LAST_ACK: i32 = 9;
+    pub const LISTEN: i32 = 10;
+    pub const CLOSING: i32 = 11;
+}
+
+/// `SOCK_DONE` of `enum sock_flags`, include/net/sock.h: set by `tcp_fin()`.
+const SOCK_DONE: u64 = 1 << 1;
+
+/// A socket as the hooks are given it.
+#[derive(Clone, Copy)]
+pub struct Socket(pub *mut c_void);
+
+impl Socket {
+    /// Whether it speaks IPv4 or IPv6; everything else (UNIX, netlink, packet) fires the same tracepoints.
+    #[inline(always)]
+    pub unsafe fn is_inet(self) -> bool {
+        // SAFETY: `skc_family` is a u16 of every socket.
+        let family: u16 = unsafe { load(self.0 as Ptr, offset!(sk_family)) };
+        family == 2 || family == 10
+    }
+
+    /// IP protocol number; 262 is MPTCP.
+    #[inline(always)]
+    pub unsafe fn protocol(self) -> u16 {
+        // SAFETY: `sk_protocol` is a u16 of every full socket.
+        unsafe { load(self.0 as Ptr, offset!(sk_protocol)) }
+    }
+
+    /// TCP state.
+    #[inline(always)]
+    pub unsafe fn state(self) -> i32 {
+        // SAFETY: `skc_state` is a u8 of every socket.
+        i32::from(unsafe { load::<u8>(self.0 as Ptr, offset!(sk_state)) })
+    }
+
+    /// Its `tcp_sock`, or NULL if it speaks something else.
+    #[inline(always)]
+    pub unsafe fn tcp(self) -> Ptr {
+        // SAFETY: the helper checks protocol and kind.
+        unsafe { bpf_skc_to_tcp_sock(self.0) as Ptr }
+    }
+
+    /// The storage, if it has any.
+    #[inline(always)]
+    pub unsafe fn find(self) -> *mut SockCounters {
+        // SAFETY: a typed socket, the map, and no initial value.
+        unsafe { bpf_sk_storage_get(socks(), self.0, ptr::null_mut(), 0).cast() }
+    }
+
+    /// The storage, made from `fresh` if there is none; NULL is counted as a loss by the caller, who knows of what.
+    #[inline(always)]
+    pub unsafe fn find_or(self, fresh: impl FnOnce() -> SockCounters) -> *mut SockCounters {
+        // SAFETY: a typed socket, the map, and an initial value as large as the map's.
+        unsafe {
+            let found = self.find();
+            if !found.is_null() {
+                return found;
+            }
+            let mut value = fresh();
+            value.cookie = bpf_get_socket_cookie(self.0);
+            let made = bpf_sk_storage_get(
+                socks(),
+                self.0,
+                (&raw mut value).cast(),
+                u64::from(BPF_SK_STORAGE_GET_F_CREATE),
+            );
+            // Creation is BPF_NOEXIST inside: NULL also means that another CPU was faster.
+            if made.is_null() { self.find() } else { made.cast() }
+        }
+    }
+
+    /// `copied_seq` without the FIN, which takes a sequence number but is no byte.
+    ///
+    /// A FIN was consumed when nothing is left to read in a state that only a FIN leads to. After our own FIN was
+    /// acknowledged the state is CLOSE, which a reset leads to as well; there SOCK_DONE tells.
+    #[inline(always)]
+    pub unsafe fn read_up_to(self, tcp: Ptr) -> u32 {
+        // SAFETY: fields of a tcp_sock and of the socket it is.
+        unsafe {
+            let copied: u32 = load(tcp, offset!(copied_seq));
+            if copied != load::<u32>(tcp, offset!(rcv_nxt)) {
+                return copied;
+            }
+            let fin = match self.state() {
+                state::CLOSE_WAIT | state::LAST_ACK | state::CLOSING => true,
+                state::CLOSE => load::<u64>(self.0 as Ptr, offset!(sk_flags)) & SOCK_DONE != 0,
+                _ => false,
+            };
+            if fin { copied.wrapping_sub(1) } else { copied }
+        }
+    }
+
+    /// A storage for a TCP socket that is older than the tool: what happened before now is not ours.
+    #[inline(always)]
+    pub unsafe fn older(self, tcp: Ptr, based: bool) -> SockCounters {
+        let mut fresh = SockCounters::default();
+        // SAFETY: fields of a tcp_sock.
+        unsafe {
+            fresh.base_segs_in = load(tcp, offset!(segs_in));
+            fresh.base_segs_out = load(tcp, offset!(segs_out));
+            if based {
+                fresh.copied_seq = self.read_up_to(tcp);
+                fresh.flags = SOCK_BASED;
+            }
+        }
+        fresh
+    }
+
+    /// Fills a record; owner only if it is complete.
+    #[inline(always)]
+    pub unsafe fn record(self, counters: *const SockCounters, out: *mut SockRecord) {
+        // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
+        unsafe {
+            (*out).cookie = (*counters).cookie;
+            if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
+                (*out).owner = (*counters).owner;
+            }
+            (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
+            (*out).rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            (*out).protocol = self.protocol();
+            (*out).family = load(self.0 as Ptr, offset!(sk_family));
+            (*out).state = self.state() as u8;
+            let tcp = self.tcp();
+            if !tcp.is_null() {
+                let (segs_in, segs_out) = self.segments(tcp, counters);
+                (*out).segs_in = segs_in;
+                (*out).segs_out = segs_out;
+            }
+        }
+    }
+
+    /// Segments received and sent since the base. `tcp_disconnect()` zeroes the kernel's counters after it moved the
+    /// state to CLOSE; the values of that moment then stand in.
+    #[inline(always)]
+    unsafe fn segments(self, tcp: Ptr, counters: *const SockCounters) -> (u32, u32) {
+        // SAFETY: fields of a tcp_sock and of its storage.
+        unsafe {
+            let mut segs_in: u32 = load(tcp, offset!(segs_in));
+            let mut segs_out: u32 = load(tcp, offset!(segs_out));
+            if (*counters).flags & SOCK_CLOSED != 0 {
+                segs_in = later((*counters).closed_segs_in, segs_in);
+                segs_out = later((*counters).closed_segs_out, segs_out);
+            }
+            (segs_in.wrapping_sub((*counters).base_segs_in), segs_out.wrapping_sub((*counters).base_segs_out))
+        }
+    }
+}
+
+/// The later of two readings of a u32 counter.
+#[inline(always)]
+fn later(a: u32, b: u32) -> u32 {
+    if (b.wrapping_sub(a) as i32) < 0 { a } else { b }
+}
+
+/// Makes `process` the owner if there is none; says whether it is the owner.
+///
+/// While another CPU is writing the owner the answer is no, even if it is the same process: that use then goes to the
+/// flow map, which is as exact.
+#[inline(always)]
+pub unsafe fn claim(counters: *mut SockCounters, process: &Process) -> bool {
+    // SAFETY: `counters` is a live map value; only the CPU that moved `claim` to WRITING writes `owner`.
+    unsafe {
+        let claim = &raw mut (*counters).claim;
+        match ptr::read_volatile(claim) {
+            CLAIM_READY => {
+                (*counters).owner.tgid == process.tgid && (*counters).owner.start_ns == process.start_ns
+            }
+            CLAIM_FREE if swap_if(claim, CLAIM_FREE, CLAIM_WRITING) => {
+                process.describe(&raw mut (*counters).owner);
+                // A full barrier, unlike xadd: the owner is visible before the word that says so.
+                swap_if(claim, CLAIM_WRITING, CLAIM_READY)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Counts that a socket got no storage, and what it was needed for.
+#[inline(always)]
+pub fn no_storage(tx_bytes: u64, rx_bytes: u64, messages: u64) {
+    lost(Loss::StorageNull, tx_bytes, rx_bytes, messages);
+}

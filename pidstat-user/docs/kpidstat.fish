@@ -1,0 +1,61 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kpidstat_global_optspecs
+    string join \n u r s d w v R n T= p/pids= t C= G= comm_regex= U= ignore l h H I human dec= o= source= procfs= root= help V/version
+end
+
+function __fish_kpidstat_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kpidstat_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kpidstat_using_subcommand
+    set -l cmd (__fish_kpidstat_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s T -d 'Report the task itself, the task with the children it waited for, or both' -r -f -a "TASK\t'The task itself'
+CHILD\t'The task and the children it waited for'
+ALL\t'Both'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s p -l pids -d 'Only these processes (SELF is kpidstat itself), idle or not; ALL shows every process, idle or not' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s C -d 'Only tasks whose name matches this regular expression (with -l: whose command line does)' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s G -d 'Only processes whose name matches, with all their threads' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l comm_regex -d 'Only processes whose command line matches from its start' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s U -d 'User names instead of numbers; with a name, only that user\'s tasks' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dec -d 'Decimals of rates and percentages' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s o -d 'Machine-readable output: sysstat\'s JSON document, one JSON object per sample, or CSV' -r -f -a "json\t'sysstat\'s document'
+ndjson\t'One object per sample and line'
+csv\t'One row per task and sample'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l source -d 'Where the numbers come from' -r -f -a "auto\t'eBPF where it works, else /proc'
+ebpf\t'eBPF, or fail'
+proc\t'/proc only'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s s -d 'Stack'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s d -d 'Disk I/O'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s w -d 'Context switches'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and open files'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s t -d 'Threads too'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l ignore -d 'Leave kpidstat itself out'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s l -d 'Command lines instead of names'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s h -d 'One line per task with all reports side by side, no averages'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s H -d 'Seconds since the epoch instead of the time of day'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'

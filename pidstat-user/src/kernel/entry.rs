@@ -1,0 +1,43 @@
+//! The bpf(2) calls on one map entry or one program that aya 0.14 lacks.
+
+use super::bpf::{bpf, fd_word};
+use std::{io, os::fd::BorrowedFd};
+
+const MAP_LOOKUP_AND_DELETE: libc::c_int = 21;
+const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+/// Takes one entry out of a hash map (5.14 and later); `None` if there is none.
+///
+/// # Errors
+/// What the kernel said.
+///
+/// # Safety
+/// `K` and `V` must be as large as the map's keys and values: the kernel reads and writes as many bytes as the map has.
+pub unsafe fn take<K: aya::Pod, V: aya::Pod + Default>(
+    map: BorrowedFd<'_>,
+    key: &K,
+) -> io::Result<Option<V>> {
+    let mut value = V::default();
+    let mut attr = [fd_word(map), (&raw const *key) as u64, (&raw mut value) as u64, 0];
+    // SAFETY: `attr` is laid out as the kernel's (map_fd, key, value, flags); key and value live until the call returns
+    // and are as large as the caller promises.
+    match unsafe { bpf(MAP_LOOKUP_AND_DELETE, &mut attr) } {
+        Ok(_) => Ok(Some(value)),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// How often the kernel skipped a program because it was already running on that CPU (`bpf_prog_info.recursion_misses`,
+/// 5.12 and later).
+///
+/// # Errors
+/// What the kernel said.
+pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // struct bpf_prog_info up to and with recursion_misses, at byte 208; what is zero on entry asks for no array.
+    let mut info = [0u64; 27];
+    let mut attr = [fd_word(program) | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
+    // SAFETY: `attr` is laid out as the kernel's (bpf_fd, info_len, info), and `info` has `info_len` bytes.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
+    Ok(info[26])
+}

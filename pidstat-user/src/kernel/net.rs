@@ -1,0 +1,150 @@
+//! The net family: its programs, and where this kernel keeps what they read.
+
+use super::{
+    btf::{Btf, Kind},
+    ladder::{Family, Globals, Hook, Program, Rung},
+    reason::Reason,
+};
+use pidstat_common::net::NetOffsets;
+
+/// Follows a TCP socket's life: storage, owner of the active side, receive baseline.
+pub const STATE: Program = Program { name: "ps_state", hook: Hook::Tracepoint("inet_sock_set_state") };
+/// Sends the final record of a TCP socket.
+pub const DESTROY: Program = Program { name: "ps_destroy", hook: Hook::Tracepoint("tcp_destroy_sock") };
+/// Dumps the storage of all sockets.
+pub const SOCKETS: Program = Program { name: "ps_sockets", hook: Hook::Iter("bpf_sk_storage_map") };
+/// Gives sockets older than the tool owner and baseline.
+pub const FILES: Program = Program { name: "ps_files", hook: Hook::Iter("task_file") };
+/// Gives those that nobody accepted yet a baseline.
+pub const UNACCEPTED: Program = Program { name: "ps_unaccepted", hook: Hook::Iter("tcp") };
+/// Counts what is read from TCP sockets.
+pub const TCP_RECV: Program = Program { name: "ps_tcp_recv", hook: Hook::Tracepoint("tcp_rcv_space_adjust") };
+/// Counts what is received by everything else.
+pub const RECV: Program = Program { name: "ps_recv", hook: Hook::Tracepoint("sock_recv_length") };
+/// Counts what is sent.
+pub const SEND: Program = Program { name: "ps_send", hook: Hook::Tracepoint("sock_send_length") };
+
+/// The rung whose bytes come from the socket tracepoints of 6.5 and later.
+///
+/// The order is that of attaching: baselines exist before anything is counted against them, and new sockets make their
+/// own while the walks look for the old ones.
+pub const TRACEPOINT: Rung = Rung {
+    name: "tracepoint",
+    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, TCP_RECV, RECV, SEND],
+};
+
+/// The object and its rungs.
+pub const FAMILY: Family = Family {
+    name: "net",
+    object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/net.o")),
+    rungs: &[TRACEPOINT],
+    globals: |btf| globals(btf, PidNamespace::default(), Sizes::default()),
+};
+
+/// The PID namespace whose numbers are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PidNamespace {
+    /// How deep it lies; 0 is the initial one.
+    pub level: u32,
+    /// Its inode number, not used at level 0.
+    pub inum: u32,
+}
+
+/// How much the maps hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Flows: uses of UDP sockets, and of TCP sockets by other processes than their first owner.
+    pub flows: u32,
+    /// Bytes of the ring of closed connections, a power of two of at least a page; a connection takes 88.
+    pub ring_bytes: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes {
+            flows: pidstat_common::net::FLOWS_MAX as u32,
+            ring_bytes: pidstat_common::net::RING_BYTES as u32,
+        }
+    }
+}
+
+/// Says whether the rung [`TRACEPOINT`] counts everything on this kernel, besides being attachable.
+///
+/// # Errors
+/// Before 6.5 splice and sendfile went by `sendpage` and not by the socket tracepoints.
+pub fn complete(btf: &Btf) -> Result<(), Reason> {
+    for name in ["sock_send_length", "sock_recv_length"] {
+        if !btf.has(Kind::Typedef, &format!("btf_trace_{name}")) {
+            return Err(Reason::NoHook(format!("tracepoint {name}")));
+        }
+    }
+    if btf.has(Kind::Func, "tcp_sendpage") {
+        return Err(Reason::NoHook("tracepoint that sees sendfile (it has tcp_sendpage)".into()));
+    }
+    Ok(())
+}
+
+/// Values for the object's globals and the sizes of its maps.
+///
+/// # Errors
+/// A field that the programs need is not in this kernel.
+pub fn globals(btf: &Btf, ours: PidNamespace, sizes: Sizes) -> Result<Globals, Reason> {
+    let mut offsets = offsets(btf, ours)?;
+    offsets.ring_wakeup_bytes = sizes.ring_bytes / 4;
+    let mut globals = Globals::default();
+    globals.set("NET_OFFSETS", &offsets);
+    globals.size("ps_flows", sizes.flows).size("ps_closed", sizes.ring_bytes);
+    Ok(globals)
+}
+
+fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
+    let at = |of: &str, field: &str, name: &'static str| btf.offset(of, field).ok_or(Reason::NoField(name));
+    let upid = btf.size("upid").ok_or(Reason::NoField("upid"))?;
+    let number = at("pid", "numbers", "pid.numbers")?
+        .checked_add(ours.level.checked_mul(upid).ok_or(Reason::NoField("pid.numbers"))?)
+        .ok_or(Reason::NoField("pid.numbers"))?;
+    Ok(NetOffsets {
+        sk_family: at("sock", "__sk_common.skc_family", "sock.skc_family")?,
+        sk_state: at("sock", "__sk_common.skc_state", "sock.skc_state")?,
+        sk_protocol: at("sock", "sk_protocol", "sock.sk_protocol")?,
+        sk_flags: at("sock", "__sk_common.skc_flags", "sock.sk_flags")?,
+        sk_shutdown: at("sock", "sk_shutdown", "sock.sk_shutdown")?,
+        socket_sk: at("socket", "sk", "socket.sk")?,
+        icsk_ulp_ops: at("inet_connection_sock", "icsk_ulp_ops", "inet_connection_sock.icsk_ulp_ops")?,
+        copied_seq: at("tcp_sock", "copied_seq", "tcp_sock.copied_seq")?,
+        rcv_nxt: at("tcp_sock", "rcv_nxt", "tcp_sock.rcv_nxt")?,
+        bytes_received: at("tcp_sock", "bytes_received", "tcp_sock.bytes_received")?,
+        segs_in: at("tcp_sock", "segs_in", "tcp_sock.segs_in")?,
+        segs_out: at("tcp_sock", "segs_out", "tcp_sock.segs_out")?,
+        task_group_leader: at("task_struct", "group_leader", "task_struct.group_leader")?,
+        task_tgid: at("task_struct", "tgid", "task_struct.tgid")?,
+        task_start_boottime: btf
+            .offset_of_any("task_struct", &["start_boottime", "real_start_time"])
+            .ok_or(Reason::NoField("task_struct.start_boottime"))?,
+        task_comm: at("task_struct", "comm", "task_struct.comm")?,
+        task_real_cred: at("task_struct", "real_cred", "task_struct.real_cred")?,
+        cred_uid: at("cred", "uid", "cred.uid")?,
+        task_thread_pid: at("task_struct", "thread_pid", "task_struct.thread_pid")?,
+        pid_level: at("pid", "level", "pid.level")?,
+        pid_nr: number + at("upid", "nr", "upid.nr")?,
+        pid_ns: number + at("upid", "ns", "upid.ns")?,
+        ns_inum: at("pid_namespace", "ns.inum", "pid_namespace.ns.inum")?,
+        our_level: ours.level,
+        our_inum: ours.inum,
+        ring_wakeup_bytes: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_every_field() {
+        let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
+        let first = offsets(&btf, PidNamespace::default()).unwrap();
+        let third = offsets(&btf, PidNamespace { level: 2, inum: 1 }).unwrap();
+        assert_eq!(Some(third.pid_nr - first.pid_nr), btf.size("upid").map(|size| 2 * size));
+        assert!(first.segs_in > first.icsk_ulp_ops, "inet_connection_sock is the head of tcp_sock");
+    }
+}

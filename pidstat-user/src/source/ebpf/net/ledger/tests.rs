@@ -1,0 +1,152 @@
+//! Stories of sockets and flows, told to the ledger in the order in which the kernel's maps are read.
+
+use super::*;
+
+fn owner(tgid: u32) -> Owner {
+    Owner {
+        start_ns: 70_000_000 + u64::from(tgid),
+        tgid,
+        pid: tgid,
+        uid: 5,
+        pad: 0,
+        comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
+    }
+}
+
+fn tcp(cookie: u64, tgid: u32, tx_bytes: u64, segs_out: u32) -> SockRecord {
+    let owner = if tgid == 0 { Owner::default() } else { owner(tgid) };
+    SockRecord {
+        cookie,
+        owner,
+        tx_bytes,
+        rx_bytes: 2 * tx_bytes,
+        segs_out,
+        protocol: TCP,
+        ..SockRecord::default()
+    }
+}
+
+fn udp(cookie: u64) -> SockRecord {
+    SockRecord { cookie, owner: owner(9), protocol: 17, tx_bytes: 0, ..SockRecord::default() }
+}
+
+fn flow(cookie: u64, tgid: u32, bytes: u64) -> (FlowKey, FlowCounters) {
+    let owner = owner(tgid);
+    let key = FlowKey { cookie, start_ns: owner.start_ns, tgid, pad: 0 };
+    (key, FlowCounters { owner, tx_bytes: bytes, tx_messages: 1, ..FlowCounters::default() })
+}
+
+fn sum(ledger: &Ledger, tgid: u32) -> Traffic {
+    ledger.owners().find(|o| o.tgid == tgid).map(|o| o.traffic).unwrap_or_default()
+}
+
+/// One sample; returns the flows that ended, already taken out with what `flows` says of them.
+fn sample(
+    ledger: &mut Ledger,
+    flows: &[(FlowKey, FlowCounters)],
+    walk: &[SockRecord],
+    ring: &[SockRecord],
+) -> usize {
+    ledger.begin();
+    flows.iter().for_each(|(key, value)| ledger.flow(key, value));
+    walk.iter().for_each(|record| ledger.socket(record));
+    ring.iter().for_each(|record| ledger.closed(record));
+    let ended = ledger.end();
+    ended.iter().for_each(|key| ledger.flow_ended(key));
+    ended.len()
+}
+
+#[test]
+fn a_socket_that_closes_between_walk_and_ring_counts_once() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[], &[tcp(1, 7, 100, 3)], &[]);
+    sample(&mut ledger, &[], &[tcp(1, 7, 150, 4)], &[tcp(1, 7, 151, 6)]);
+    assert_eq!(sum(&ledger, 7), Traffic { tx_bytes: 151, rx_bytes: 302, tx_packets: 6, rx_packets: 0 });
+    sample(&mut ledger, &[], &[], &[]);
+    assert_eq!(sum(&ledger, 7).tx_bytes, 151);
+}
+
+#[test]
+fn a_socket_that_no_walk_saw_counts_by_its_final_record() {
+    let mut ledger = Ledger::default();
+    ledger.closed(&tcp(1, 7, 13, 2));
+    sample(&mut ledger, &[], &[], &[tcp(2, 7, 17, 2)]);
+    assert_eq!(sum(&ledger, 7).tx_bytes, 30);
+}
+
+#[test]
+fn a_walk_that_skips_or_repeats_a_socket_changes_nothing() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[], &[tcp(1, 7, 100, 1), tcp(1, 7, 100, 1)], &[]);
+    ledger.begin();
+    assert!(ledger.missed_any());
+    assert!(ledger.end().is_empty());
+    assert_eq!(sum(&ledger, 7).tx_bytes, 100);
+    sample(&mut ledger, &[], &[tcp(1, 7, 107, 1)], &[]);
+    assert_eq!(sum(&ledger, 7).tx_bytes, 107);
+}
+
+#[test]
+fn segment_counters_may_wrap() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[], &[tcp(1, 7, 0, u32::MAX - 1)], &[]);
+    sample(&mut ledger, &[], &[tcp(1, 7, 0, 3)], &[]);
+    assert_eq!(sum(&ledger, 7).tx_packets, u64::from(u32::MAX) + 4);
+}
+
+#[test]
+fn what_came_before_the_owner_was_known_is_the_owners() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[], &[tcp(1, 0, 0, 5)], &[]);
+    assert_eq!(ledger.owners().count(), 0);
+    sample(&mut ledger, &[], &[tcp(1, 7, 11, 8)], &[tcp(2, 0, 0, 4)]);
+    assert_eq!(sum(&ledger, 7).tx_packets, 8);
+    assert_eq!(ledger.unowned().tx_packets, 4);
+}
+
+#[test]
+fn a_flow_ends_after_two_walks_without_its_socket() {
+    let mut ledger = Ledger::default();
+    assert_eq!(sample(&mut ledger, &[flow(3, 9, 5)], &[udp(3)], &[]), 0);
+    assert_eq!(sample(&mut ledger, &[flow(3, 9, 8)], &[], &[]), 0);
+    assert_eq!(sample(&mut ledger, &[flow(3, 9, 8)], &[udp(3)], &[]), 0);
+    assert_eq!(sample(&mut ledger, &[flow(3, 9, 8)], &[], &[]), 0);
+    assert_eq!(sample(&mut ledger, &[flow(3, 9, 8)], &[], &[]), 1);
+    assert_eq!(sum(&ledger, 9), Traffic { tx_bytes: 8, tx_packets: 1, ..Traffic::default() });
+}
+
+#[test]
+fn a_shared_socket_is_split_between_storage_and_flow() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[flow(1, 8, 31)], &[tcp(1, 7, 100, 3)], &[]);
+    assert_eq!((sum(&ledger, 7).tx_bytes, sum(&ledger, 8).tx_bytes), (100, 31));
+}
+
+#[test]
+fn only_owners_whose_process_is_gone_are_forgotten() {
+    let mut ledger = Ledger::default();
+    sample(&mut ledger, &[], &[], &[tcp(1, 7, 1, 1), tcp(2, 8, 1, 1)]);
+    ledger.forget_gone(|_| false);
+    assert_eq!(ledger.owners().count(), 2, "the sample that changed them must be shown, and the one after");
+    sample(&mut ledger, &[], &[tcp(3, 9, 0, 0)], &[]);
+    sample(&mut ledger, &[], &[tcp(3, 9, 0, 0)], &[]);
+    sample(&mut ledger, &[], &[tcp(3, 9, 0, 0)], &[]);
+    ledger.forget_gone(|pid| pid == 8);
+    let mut left: Vec<u32> = ledger.owners().map(|o| o.tgid).collect();
+    left.sort_unstable();
+    assert_eq!(left, [8, 9], "8 still runs, 9 has a socket");
+}
+
+#[test]
+fn everything_outside_our_namespace_is_one_owner() {
+    let mut ledger = Ledger::default();
+    let outside = |cookie, tgid| {
+        let mut record = tcp(cookie, tgid, 10, 1);
+        record.owner.pid = 0;
+        record
+    };
+    sample(&mut ledger, &[], &[outside(1, 70), outside(2, 80)], &[]);
+    let all: Vec<&NetOwner> = ledger.owners().collect();
+    assert_eq!(all.len(), 1);
+    assert_eq!((all[0].tgid, all[0].comm.as_bytes(), all[0].traffic.tx_bytes), (0, &b"[outside]"[..], 20));
+}

@@ -1,0 +1,246 @@
+//! Bytes and packets of every process, against workloads that know what they moved. Needs root; nothing is skipped.
+
+#[path = "kernel_net/bench.rs"]
+mod bench;
+
+use bench::{Bench, Report};
+use pidstat_user::kernel::net::Sizes;
+
+const FAMILIES: [&str; 3] = ["4", "6", "mapped"];
+
+/// Runs cases one after the other under one tool, samples all along, and compares every process' sums.
+fn exact(cases: &[&str], families: &[&str]) {
+    let mut bench = Bench::open(Sizes::default());
+    for case in cases {
+        for family in families {
+            let reports = bench.run(&[case, family]);
+            bench.compare(&format!("{case} {family}"), &reports);
+        }
+    }
+    bench.nothing_lost();
+}
+
+#[test]
+fn tcp_streams() {
+    exact(&["stream", "vectors", "threads"], &FAMILIES);
+}
+
+#[test]
+fn tcp_without_copying() {
+    exact(&["sendfile", "splice-out", "splice-in"], &FAMILIES);
+}
+
+#[test]
+fn tcp_around_the_fin() {
+    exact(&["splice-after-fin", "half-close", "half-close-read"], &FAMILIES);
+}
+
+#[test]
+fn tcp_receive_flags() {
+    exact(&["peek", "waitall", "trunc"], &FAMILIES);
+}
+
+#[test]
+fn tcp_sends_that_fail_half_way() {
+    exact(&["partial", "reset"], &FAMILIES);
+}
+
+#[test]
+fn tcp_connections_shorter_than_a_sample() {
+    exact(&["short"], &FAMILIES);
+}
+
+#[test]
+fn tcp_sockets_that_connect_twice() {
+    exact(&["reconnect"], &["4"]);
+}
+
+#[test]
+fn udp_datagrams() {
+    exact(&["udp", "udp-connected", "udp-zero", "udp-more", "udp-threads"], &FAMILIES);
+}
+
+#[test]
+fn udp_receive_flags() {
+    exact(&["udp-peek", "udp-cut", "udp-trunc", "udp-shutdown"], &FAMILIES);
+}
+
+#[test]
+fn udp_sockets_shorter_than_a_sample() {
+    exact(&["udp-churn"], &FAMILIES);
+}
+
+#[test]
+fn sockets_that_several_processes_use() {
+    exact(&["fork-readers", "fork-writers", "fork-udp", "passed"], &FAMILIES);
+}
+
+#[test]
+fn other_network_namespaces() {
+    let mut bench = Bench::open(Sizes::default());
+    for case in ["stream", "udp", "short"] {
+        let reports = bench.run(&[case, "4", "netns"]);
+        bench.compare(case, &reports);
+    }
+    bench.nothing_lost();
+}
+
+#[test]
+fn every_single_sample_is_exact() {
+    let mut bench = Bench::open(Sizes::default());
+    let mut load = bench::Load::start(&["steps", "4"]);
+    for step in 0..11 {
+        let report = load.report();
+        bench.collect();
+        bench.compare(&format!("step {step}"), &[report]);
+        load.go();
+    }
+    load.finish();
+}
+
+#[test]
+fn sockets_older_than_the_tool() {
+    for family in FAMILIES {
+        let mut load = bench::Load::start(&["old", family]);
+        assert_eq!(load.line(), "ready");
+        let mut bench = Bench::open(Sizes::default());
+        load.go();
+        let report = load.report();
+        bench.collect();
+        bench.compare(&format!("old {family}"), &[report]);
+        load.finish();
+        bench.nothing_lost();
+    }
+}
+
+#[test]
+fn a_reader_in_a_pid_namespace_sees_its_own_numbers() {
+    use pidstat_user::kernel::net::PidNamespace;
+    let mut load = bench::Load::start(&["old", "4", "pidns"]);
+    assert_eq!(load.line(), "ready");
+    let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Sizes::default());
+    load.go();
+    let report = load.report();
+    bench.collect();
+    assert_eq!(report.pid, 1);
+    let own = bench.net.owners().find(|owner| owner.pid == 1).expect("process 1 of the namespace");
+    assert_eq!((own.traffic.tx_bytes, own.traffic.rx_bytes), (report.tx, report.rx));
+    assert!(own.tgid > 1 && own.comm.as_bytes() == b"netload", "{own:?}");
+    let tgid = own.tgid;
+    load.finish();
+    bench.run(&["stream", "4"]);
+    let rest: Vec<_> = bench.net.owners().filter(|owner| owner.tgid != tgid).collect();
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    assert_eq!((rest[0].pid, rest[0].comm.as_bytes()), (0, &b"[outside]"[..]));
+    assert!(rest[0].traffic.tx_bytes >= 1_000_003 + 997);
+}
+
+#[test]
+fn segments_are_those_of_tcp_info() {
+    for (case, family) in
+        [("segments", "4"), ("segments", "6"), ("segments", "mapped"), ("segments-twice", "4")]
+    {
+        let mut bench = Bench::open(Sizes::default());
+        let mut load = bench::Load::start(&[case, family]);
+        let report = load.report();
+        bench.collect();
+        let traffic = bench.traffic(report.pid);
+        let [tx_segments, rx_segments] = [report.tx_messages, report.rx_messages];
+        assert!(tx_segments > 0 && rx_segments > 0);
+        assert_eq!((traffic.tx_packets, traffic.rx_packets), (tx_segments, rx_segments), "{case} {family}");
+        load.go();
+        load.finish();
+    }
+}
+
+#[test]
+fn ended_processes_keep_their_sums_and_are_forgotten_later() {
+    let mut bench = Bench::open(Sizes::default());
+    let reports = bench.run(&["stream", "4"]);
+    bench.compare("stream", &reports);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while reports.iter().any(|r| bench.knows(r.pid)) {
+        assert!(std::time::Instant::now() < deadline, "still there");
+        bench.collect();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn samples_carry_the_traffic_of_living_and_ended_processes() {
+    use pidstat_user::{
+        clock::Clock,
+        sample::{Facts, Pids, Sample, Traffic, Want},
+        source::{Source, ebpf::EbpfSource},
+    };
+    let want = Want { facts: Facts::TRAFFIC, pids: Pids::All, threads: true, sum_threads: true };
+    let mut source = EbpfSource::open("/proc".as_ref(), "/sys".as_ref(), &want).expect("the eBPF source");
+    let mut sample = Sample::default();
+    let mut sums = std::collections::HashMap::<u32, Traffic>::new();
+    let mut load = bench::Load::start(&["stream", "4"]);
+    loop {
+        let running = load.running();
+        source.sample(&Clock::Real, None, &mut sample).expect("sample");
+        assert_eq!(sample.origin.net_rung, Some(Ok("tracepoint")));
+        for task in sample.tasks.iter().chain(&sample.departed) {
+            assert_eq!(task.traffic.is_ok(), task.is_process(), "{task:?}");
+            if let Ok(traffic) = task.traffic {
+                sums.insert(task.key.tgid, traffic);
+            }
+        }
+        if !running {
+            break;
+        }
+    }
+    for report in load.finish() {
+        let sum = sums[&report.pid];
+        assert_eq!((sum.tx_bytes, sum.rx_bytes), (report.tx, report.rx), "{report:?}");
+    }
+}
+
+#[test]
+fn a_full_flow_map_is_counted() {
+    let mut bench = Bench::open(Sizes { flows: 16, ..Sizes::default() });
+    let reports = bench.run_unseen(&["udp-churn", "4"]);
+    bench.collect();
+    let sent: u64 = reports.iter().map(|r: &Report| r.tx).sum();
+    let counted: u64 = reports.iter().map(|r| bench.traffic(r.pid).tx_bytes).sum();
+    assert!(bench.losses.flow_insert_failed > 0 && counted < sent, "{counted} of {sent}, {:?}", bench.losses);
+    // Other processes of the machine lose by it as well.
+    assert!(bench.net.lost().tx_bytes >= sent - counted, "{:?}", bench.net.lost());
+}
+
+#[test]
+fn a_full_ring_is_counted() {
+    let mut bench = Bench::open(Sizes { ring_bytes: 4096, ..Sizes::default() });
+    let reports = bench.run_unseen(&["short", "4"]);
+    bench.collect();
+    let sent: u64 = reports.iter().map(|r| r.tx).sum();
+    let counted: u64 = reports.iter().map(|r| bench.traffic(r.pid).tx_bytes).sum();
+    assert!(bench.losses.ring_full > 0 && counted < sent, "{counted} of {sent}, {:?}", bench.losses);
+    assert!(bench.net.lost().tx_bytes >= sent - counted, "{:?}", bench.net.lost());
+}
+
+#[test]
+fn the_ring_wakes_its_reader() {
+    // 16 KiB wake from 4 KiB on, which is 47 connections.
+    let mut bench = Bench::open(Sizes { ring_bytes: 16_384, ..Sizes::default() });
+    let reports = bench.run_draining(&["short", "4"]);
+    bench.compare("short", &reports);
+    assert_eq!(bench.losses.ring_full, 0);
+}
+
+#[test]
+fn kill_9_leaves_nothing_behind() {
+    let mut load = bench::Load::start(&["hold"]);
+    assert_eq!(load.line(), "ready");
+    let objects = load.bpf_objects();
+    let kinds: std::collections::BTreeSet<&str> = objects.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["link", "map", "prog"], "{objects:?}");
+    load.kill();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while let Some(left) = objects.iter().find(|(kind, id)| bench::exists(kind, *id)) {
+        assert!(std::time::Instant::now() < deadline, "left behind: {left:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

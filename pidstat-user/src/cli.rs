@@ -3,9 +3,12 @@
 pub mod args;
 pub mod doctor;
 pub mod plan;
+pub mod surroundings;
+pub mod sysstat;
 
 pub use args::Args;
 pub use plan::Plan;
+pub use surroundings::Surroundings;
 
 /// Rows of the terminal that stdout is, if it is one.
 pub fn terminal_rows() -> Option<u64> {

@@ -21,23 +21,38 @@ pub struct Span {
     pub total_cpu_ticks: Reading<u64>,
     /// Installed memory in KiB.
     pub mem_total_kib: Reading<u64>,
+    /// Elapsed time in clock ticks: of 10 ms, or whole ones of the kernel's length where times are cut to those.
+    pub elapsed_ticks: f64,
+    /// Clock ticks in a second.
+    pub ticks_per_second: f64,
     /// CPU and wait times are cut to multiples of this many nanoseconds before they are compared: 1 keeps them exact,
-    /// 10 000 000 is what sysstat sees.
+    /// the length of a clock tick is what sysstat sees.
     pub tick_ns: u64,
     /// Whether `%CPU` is a share of the whole machine (`-I`).
     pub of_machine: bool,
 }
 
 impl Span {
-    /// The span from `before` to `now`.
+    /// The span from `before` to `now`. A `tick_ns` of 1 keeps times exact; otherwise they, and the span itself, are cut
+    /// to what sysstat sees: ticks of that length and hundredths of a second.
     pub fn between(before: &Sample, now: &Sample, tick_ns: u64, of_machine: bool) -> Span {
         let total = match (now.system.total_cpu_ticks, before.system.total_cpu_ticks) {
             (Ok(now), Ok(before)) => now.checked_sub(before).ok_or(Missing::WentBackwards),
             (Ok(now), Err(_)) if before.uptime_ns == 0 => Ok(now),
             (Err(why), _) | (_, Err(why)) => Err(why),
         };
+        let (elapsed_centis, elapsed_ticks, ticks_per_second) = if tick_ns == 1 {
+            let centis = now.uptime_ns.saturating_sub(before.uptime_ns).max(1) as f64 / 1e7;
+            (centis, centis, 100.0)
+        } else {
+            let centis = (now.uptime_ns / 10_000_000).saturating_sub(before.uptime_ns / 10_000_000).max(1);
+            let per_second = 1_000_000_000 / tick_ns.max(1);
+            (centis as f64, (centis * per_second / 100).max(1) as f64, per_second as f64)
+        };
         Span {
-            elapsed_centis: now.uptime_ns.saturating_sub(before.uptime_ns).max(1) as f64 / 1e7,
+            elapsed_centis,
+            elapsed_ticks,
+            ticks_per_second,
             total_cpu_ticks: total,
             mem_total_kib: now.system.mem_total_kib,
             tick_ns,
@@ -82,17 +97,19 @@ impl<'a> Row<'a> {
         let now = counter(self.now)?;
         let before = match self.before {
             Before::Zero => 0,
+            // What sysstat could not read was zero.
+            Before::Known(task) if self.span.tick_ns > 1 => counter(task).unwrap_or(0),
             Before::Known(task) => counter(task)?,
             Before::Unknown => return Err(Missing::NoEarlier),
         };
         now.checked_sub(before).ok_or(Missing::WentBackwards)
     }
 
-    /// How much a time in nanoseconds grew, in clock ticks of 10 ms.
+    /// How much a time in nanoseconds grew, in the span's clock ticks.
     pub fn delta_ticks(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
         let tick_ns = self.span.tick_ns;
         let cut = self.delta(|task| counter(task).map(|ns| ns / tick_ns))?;
-        Ok((cut * tick_ns) as f64 / 1e7)
+        Ok(if tick_ns == 1 { cut as f64 / 1e7 } else { cut as f64 })
     }
 
     /// Growth per second.
@@ -102,7 +119,7 @@ impl<'a> Row<'a> {
 
     /// Growth of a time in nanoseconds as a percentage of the elapsed time.
     pub fn pct_of_time(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
-        Ok(self.delta_ticks(counter)? / self.span.elapsed_centis * 100.0)
+        Ok(self.delta_ticks(counter)? / self.span.elapsed_ticks * 100.0)
     }
 
     /// A present amount; in averages its mean over the samples in which the task existed.

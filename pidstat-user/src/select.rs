@@ -1,7 +1,10 @@
 //! Which rows a table shows: activity, names, users.
 
+mod pattern;
+
+pub use pattern::Pattern;
+
 use crate::{column::Report, rate::Row, sample::Task};
-use regex::bytes::Regex;
 
 /// What the user wants to see.
 #[derive(Clone, Debug, Default)]
@@ -9,11 +12,11 @@ pub struct Filter {
     /// Whether tasks that did nothing are shown too (`-p`).
     pub idle_too: bool,
     /// Each process and each thread by its own name or command line (`-C`).
-    pub name: Option<Regex>,
+    pub name: Option<Pattern>,
     /// Processes by name or command line, with all their threads (`-G`).
-    pub group: Option<Regex>,
+    pub group: Option<Pattern>,
     /// Processes by command line, from its start (`--comm_regex`).
-    pub command_line: Option<Regex>,
+    pub command_line: Option<Pattern>,
     /// Tasks of this user (`-U NAME`).
     pub user: Option<String>,
     /// This process is left out (`--ignore`).
@@ -52,7 +55,7 @@ impl Filter {
             Some(line) if self.by_command_line && task.is_process() => line,
             _ => task.name(),
         };
-        let fails = |regex: &Option<Regex>| regex.as_ref().is_some_and(|regex| !regex.is_match(text));
+        let fails = |regex: &Option<Pattern>| regex.as_ref().is_some_and(|regex| !regex.is_match(text));
         if fails(&self.name) {
             return Verdict::Hide;
         }
@@ -100,13 +103,17 @@ mod tests {
     use super::*;
     use crate::sample::{Comm, Missing, TaskKey};
 
+    fn regex(pattern: &str) -> Pattern {
+        regex::bytes::Regex::new(pattern).unwrap().into()
+    }
+
     fn named(tid: u32, name: &str) -> Task {
         Task::blank(TaskKey { tgid: 5, tid, start_ticks: 0 }, Comm::new(name.as_bytes()), Missing::NotAsked)
     }
 
     #[test]
     fn names_are_searched_unanchored_and_threads_on_their_own() {
-        let filter = Filter { name: Some(Regex::new("ell").unwrap()), ..Filter::default() };
+        let filter = Filter { name: Some(regex("ell")), ..Filter::default() };
         assert_eq!(filter.judge(&named(0, "hello")), Verdict::Show);
         assert_eq!(filter.judge(&named(0, "other")), Verdict::Hide);
         assert_eq!(filter.judge(&named(6, "bell")), Verdict::Show);
@@ -114,15 +121,14 @@ mod tests {
 
     #[test]
     fn a_group_brings_its_threads() {
-        let filter = Filter { group: Some(Regex::new("^main$").unwrap()), ..Filter::default() };
+        let filter = Filter { group: Some(regex("^main$")), ..Filter::default() };
         assert_eq!(filter.judge(&named(0, "main")), Verdict::Show);
         assert_eq!(filter.judge(&named(6, "worker")), Verdict::WithProcess);
     }
 
     #[test]
     fn a_command_line_is_matched_where_there_is_one() {
-        let filter =
-            Filter { name: Some(Regex::new("--port").unwrap()), by_command_line: true, ..Filter::default() };
+        let filter = Filter { name: Some(regex("--port")), by_command_line: true, ..Filter::default() };
         let mut server = named(0, "server");
         assert_eq!(filter.judge(&server), Verdict::Hide);
         server.cmdline = Some(b"server --port 80".as_slice().into());

@@ -8,16 +8,16 @@ mod time;
 pub use time::TimeFormat;
 
 use crate::{
-    column::{Column, Report},
+    column::{Column, Report, Unit, Value},
     rate::Row,
-    sample::{Host, Origin},
+    sample::{Host, Missing, Origin},
 };
 
 /// A table to show.
 #[derive(Debug)]
 pub struct Table<'a> {
     /// The reports whose columns it has: one, or several side by side.
-    pub reports: &'a [&'static Report],
+    pub reports: Vec<&'static Report>,
     /// Its rows in order.
     pub rows: Vec<Row<'a>>,
 }
@@ -52,6 +52,41 @@ pub enum End {
     Interrupted,
 }
 
+/// Which reports become one wide row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Each has a table of its own.
+    None,
+    /// Those about tasks become one table, those about tasks and their children another.
+    PerScope,
+    /// All become one table.
+    All,
+}
+
+/// What stands for a value that is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absent {
+    /// Something that is no number.
+    #[default]
+    Said,
+    /// A number, where sysstat prints one: -1 for what the kernel refused, else 0.
+    Number,
+}
+
+impl Absent {
+    /// What to show instead of nothing, where that is a number. The -1 of a rate has two decimals whatever was asked.
+    pub(crate) fn number(self, why: Missing, unit: Unit) -> Option<Value> {
+        let applies = self == Absent::Number && unit != Unit::CpuNumber && unit != Unit::Text;
+        applies.then_some(match (why, unit) {
+            (Missing::WentBackwards | Missing::NoEarlier, Unit::KibPerSec) => Value::Real(0.0),
+            (_, Unit::KibPerSec) => Value::Word("-1.00"),
+            (_, Unit::Count) => Value::Word("-1"),
+            (_, Unit::PerSec | Unit::Pct) => Value::Real(0.0),
+            _ => Value::Whole(0),
+        })
+    }
+}
+
 /// An output. Each call appends to `out`, which the engine writes in one go.
 pub trait Sink {
     /// Before the first sample; `epoch_ns` is the moment of the start.
@@ -70,8 +105,8 @@ pub trait Sink {
     fn finish(&mut self, _out: &mut Vec<u8>) {}
 
     /// Whether several reports become one wide row per task.
-    fn joins_reports(&self) -> bool {
-        false
+    fn join(&self) -> Join {
+        Join::None
     }
 
     /// Whether averages are wanted.

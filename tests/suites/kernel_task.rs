@@ -23,7 +23,7 @@ use std::{
 
 fn want(pids: Pids) -> Want {
     let facts = Facts::SCHED | Facts::SWITCHES | Facts::IO | Facts::DELAYS | Facts::OWNER;
-    Want { facts, pids, threads: false, sum_threads: true }
+    Want { facts, pids, threads: false, sum_threads: true, ..Want::default() }
 }
 
 fn open(want: &Want) -> EbpfSource {

@@ -135,6 +135,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
 
+    /// Print what the network programs log inside the kernel on standard error
+    #[arg(long, help_heading = "Source")]
+    pub debug_bpf: bool,
+
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -225,6 +229,11 @@ impl Args {
     /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
         Args::parse_from(name_user(arguments))
+    }
+
+    /// What an empty command line asks for.
+    pub fn none() -> Args {
+        Args::parse_from(["kpidstat"])
     }
 
     /// Reads a command line for tests.

@@ -1,12 +1,15 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
-use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
+use super::{
+    args::{Args, Format, PidArg, ScopeArg, SourceArg},
+    surroundings::Surroundings,
+};
 use crate::{
     column::{REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
-    select::Filter,
+    select::{Filter, Pattern},
     sink::{
-        Sink, TimeFormat,
+        Absent, Sink, TimeFormat,
         csv::Csv,
         json,
         json::Json,
@@ -14,22 +17,8 @@ use crate::{
         text::{Palette, Text},
     },
 };
-use jiff::tz::TimeZone;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
-
-/// What the surroundings say.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Rows of the terminal that stdout is, if it is one.
-    pub terminal_rows: Option<u64>,
-    /// Process id of this process.
-    pub own_pid: u32,
-    /// The time zone.
-    pub zone: TimeZone,
-    /// Reads an environment variable.
-    pub variable: fn(&str) -> Option<String>,
-}
 
 /// Where the numbers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +52,21 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
+    /// How times and newcomers are counted.
+    pub counting: Counting,
+    /// Whether standard error is told what this source cannot do.
+    pub notes: bool,
+}
+
+/// How times and newcomers are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// As exactly as the source knows.
+    #[default]
+    Exact,
+    /// As sysstat does: times are cut to clock ticks, whoever was not seen in the sample before starts from zero, and a
+    /// task whose stack is wanted and cannot be read has no row at all.
+    Sysstat,
 }
 
 /// The output and its style.
@@ -139,6 +143,7 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                debug: args.debug_bpf,
             },
             reports,
             filter,
@@ -147,7 +152,20 @@ impl Plan {
             from,
             output: output(args, around, header_always),
             of_machine: args.of_machine > 0,
+            counting: Counting::Exact,
+            notes: true,
         })
+    }
+}
+
+impl Plan {
+    /// Adds a process to those that are shown.
+    pub fn watch(&mut self, pid: u32) {
+        if let Pids::Only(pids) = &mut self.want.pids {
+            pids.push(pid);
+            pids.sort_unstable();
+            pids.dedup();
+        }
     }
 }
 
@@ -233,14 +251,14 @@ fn pids(args: &Args, own_pid: u32) -> Option<Pids> {
 }
 
 fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Filter, Usage> {
-    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Regex>, Usage> {
+    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Pattern>, Usage> {
         let Some(pattern) = pattern else { return Ok(None) };
         if pattern.is_empty() {
             return Err(Usage(format!("{option} needs a regular expression")));
         }
         let pattern = if anchored { format!("^(?:{pattern})") } else { pattern.clone() };
         let built = RegexBuilder::new(&pattern).unicode(false).dot_matches_new_line(true).build();
-        built.map(Some).map_err(|error| Usage(format!("{option}: {error}")))
+        built.map(|regex| Some(regex.into())).map_err(|error| Usage(format!("{option}: {error}")))
     };
     Ok(Filter {
         idle_too: pids.is_some(),
@@ -275,7 +293,16 @@ fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
         Some(Format::Csv) => Output::Csv { threads, command_lines },
         Some(format @ (Format::Json | Format::Ndjson)) => {
             let lines = format == Format::Ndjson;
-            Output::Json(json::Style { time, iso_date: iso, zone, threads, users, command_lines, lines })
+            Output::Json(json::Style {
+                time,
+                iso_date: iso,
+                zone,
+                threads,
+                users,
+                command_lines,
+                lines,
+                plain: false,
+            })
         }
         None => Output::Text(text::Style {
             time,
@@ -283,40 +310,23 @@ fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
             zone,
             threads,
             users,
+            signed_users: false,
             command_lines,
             one_line: args.one_line > 0,
             decimals: usize::from(args.decimals),
             human: args.human,
-            palette: palette(around),
+            absent: Absent::Said,
+            palette: around.palette(Palette::on),
             header_always,
-            header_period: header_period(around),
+            header_period: around.header_period(),
         }),
-    }
-}
-
-fn palette(around: &Surroundings) -> Palette {
-    let variable = around.variable;
-    let forbidden = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let on = match variable("S_COLORS").as_deref() {
-        Some("always") => true,
-        Some("never") => false,
-        _ => around.terminal_rows.is_some() && !forbidden,
-    };
-    if on { Palette::on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
-}
-
-fn header_period(around: &Surroundings) -> u64 {
-    let asked = || (around.variable)("S_REPEAT_HEADER")?.parse::<u64>().ok().filter(|period| *period > 0);
-    match around.terminal_rows {
-        Some(rows) if rows > 2 => rows - 2,
-        Some(_) => 1,
-        None => asked().unwrap_or(86_400),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
     use std::ffi::OsString;
 
     fn plan(line: &str) -> Result<Plan, Usage> {

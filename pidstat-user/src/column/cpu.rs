@@ -144,6 +144,10 @@ pub(super) const CHILDREN: Report = Report {
 /// Whether a time grew by so much that two decimals show it. Nearly every task runs for some microseconds, and rows of
 /// zeros help nobody; where only ticks are known, one tick is always enough, as in sysstat.
 fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
+    let tick_ns = row.span.tick_ns;
+    if tick_ns > 1 {
+        return row.changed(|task| time_ns(task) / tick_ns);
+    }
     let least_ns = (row.span.elapsed_centis * 1e7 * 0.000_05).min(1e7);
     row.distance(time_ns) as f64 >= least_ns && row.changed(time_ns)
 }
@@ -167,10 +171,13 @@ fn cpu(row: &Row<'_>) -> Value {
 
 fn children_ms(row: &Row<'_>, counter: fn(&Task) -> Reading<u64>) -> Value {
     match row.delta_ticks(counter) {
-        Ok(ticks) => match row.sums {
-            Some(sums) if sums.samples > 0 => Value::Real(ticks * 10.0 / f64::from(sums.samples)),
-            _ => Value::Real(ticks * 10.0),
-        },
+        Ok(ticks) => {
+            let ms = ticks / row.span.ticks_per_second * 1000.0;
+            match row.sums {
+                Some(sums) if sums.samples > 0 => Value::Real(ms / f64::from(sums.samples)),
+                _ => Value::Real(ms),
+            }
+        }
         Err(why) => Value::Missing(why),
     }
 }

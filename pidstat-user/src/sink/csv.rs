@@ -1,6 +1,6 @@
 //! CSV: one row per task per sample with all reports side by side, column ids as header, time since the epoch first.
 
-use super::{Frame, Sink};
+use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
     sample::Host,
@@ -68,8 +68,8 @@ impl Sink for Csv {
         }
     }
 
-    fn joins_reports(&self) -> bool {
-        true
+    fn join(&self) -> Join {
+        Join::All
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON: sysstat's document with a `kpidstat` object in each sample, or one such sample per line.
 
-use super::{Frame, Sink, Table, TimeFormat, time::Times};
+use super::{Absent, Frame, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::{Column, Unit, Value},
     rate::Row,
@@ -26,6 +26,8 @@ pub struct Style {
     pub command_lines: bool,
     /// One line per sample, and nothing around it.
     pub lines: bool,
+    /// sysstat's document and nothing else: no object of our own, no columns that sysstat does not have.
+    pub plain: bool,
 }
 
 /// The JSON sink.
@@ -58,7 +60,7 @@ impl Json {
     }
 
     fn table(&self, table: &Table<'_>, layout: &Layout, out: &mut Vec<u8>) {
-        let columns: Vec<&Column> = table.columns(true).collect();
+        let columns: Vec<&Column> = table.columns(!self.style.plain).collect();
         for (number, row) in table.rows.iter().enumerate() {
             if number > 0 {
                 out.push(b',');
@@ -68,6 +70,18 @@ impl Json {
         }
         if table.rows.is_empty() {
             layout.newline(0, out);
+        }
+    }
+
+    fn value(&self, column: &Column, row: &Row<'_>) -> Value {
+        let absent = if self.style.plain { Absent::Number } else { Absent::Said };
+        match column.value(row) {
+            Value::Missing(why) => match absent.number(why, column.unit) {
+                // Not a word: sysstat writes it without quotes.
+                Some(Value::Word(_)) => Value::Real(-1.0),
+                other => other.unwrap_or(Value::Missing(why)),
+            },
+            known => known,
         }
     }
 
@@ -96,7 +110,7 @@ impl Json {
         }
         for column in columns {
             let _ = write!(out, ", \"{}\": ", column.json);
-            number(column, column.value(row), out);
+            number(column, self.value(column, row), out);
         }
         if self.style.threads {
             out.extend_from_slice(b", \"leader\": ");
@@ -152,9 +166,11 @@ impl Sink for Json {
             layout.newline(5, out);
             out.push(b']');
         }
-        out.push(b',');
-        layout.newline(5, out);
-        about(frame.origin, frame, out);
+        if !self.style.plain {
+            out.push(b',');
+            layout.newline(5, out);
+            about(frame.origin, frame, out);
+        }
         layout.newline(4, out);
         out.push(b'}');
         if self.style.lines {

@@ -5,7 +5,7 @@ mod paint;
 
 pub use paint::Palette;
 
-use super::{End, Frame, Sink, Table, TimeFormat, time::Times};
+use super::{Absent, End, Frame, Join, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::Column,
     rate::Row,
@@ -29,6 +29,8 @@ pub struct Style {
     pub threads: bool,
     /// User names instead of numbers (`-U`).
     pub users: bool,
+    /// User numbers from 2^31 on as negative ones, which they are to sysstat.
+    pub signed_users: bool,
     /// Command lines instead of names (`-l`).
     pub command_lines: bool,
     /// One wide row per task, no averages (`-h`).
@@ -37,6 +39,8 @@ pub struct Style {
     pub decimals: usize,
     /// Sizes with units (`--human`).
     pub human: bool,
+    /// What stands for a missing value.
+    pub absent: Absent,
     /// Colours.
     pub palette: Palette,
     /// A header before every table of every sample, rather than every `header_period` samples.
@@ -58,7 +62,7 @@ impl Text {
     /// A sink of this style.
     pub fn new(style: Style) -> Text {
         let times = Times::new(style.time, style.iso_date, style.zone.clone());
-        let cells = Cells::new(style.decimals, style.human, style.palette.clone());
+        let cells = Cells::new(style.decimals, style.human, style.absent, style.palette.clone());
         Text { style, times, cells, samples: 0 }
     }
 
@@ -90,30 +94,24 @@ impl Text {
         pad(stamp, out);
         self.ids(task, place, out);
         for column in columns {
-            self.cells.put(column, column.value(row), out);
+            self.cells.put(column, column.value(row), row.sums.is_some(), out);
         }
-        out.extend_from_slice(b"  ");
         self.command(task, place, row.exited, out);
-        out.push(b'\n');
+        self.cells.end_line(out);
     }
 
     fn ids(&self, task: &Task, place: &Place<'_>, out: &mut Vec<u8>) {
         let id = |text: std::fmt::Arguments<'_>, out: &mut Vec<u8>| self.cells.painted(Class::Id, text, out);
         match &task.user {
             Some(user) if self.style.users => id(format_args!(" {user:>8}"), out),
+            _ if self.style.signed_users => id(format_args!(" {:>5}", task.uid.cast_signed()), out),
             _ => id(format_args!(" {:>5}", task.uid), out),
         }
         let (tgid, tid) = (task.key.tgid, task.key.tid);
         match (self.style.threads, place) {
             (false, _) => id(format_args!(" {tgid:>9}"), out),
-            (true, Place::Process) => {
-                id(format_args!(" {tgid:>9}"), out);
-                id(format_args!("         -"), out);
-            }
-            (true, Place::Thread) => {
-                id(format_args!("         -"), out);
-                id(format_args!(" {tid:>9}"), out);
-            }
+            (true, Place::Process) => id(format_args!(" {tgid:>9}         -"), out),
+            (true, Place::Thread) => id(format_args!("         - {tid:>9}"), out),
             (true, Place::Orphan(_)) => {
                 id(format_args!(" {tgid:>9}"), out);
                 id(format_args!(" {tid:>9}"), out);
@@ -125,13 +123,12 @@ impl Text {
         match place {
             Place::Process => {
                 let line = task.cmdline.as_deref().filter(|_| self.style.command_lines);
-                self.cells.bytes(Class::Name, b"", line.unwrap_or_else(|| task.name()), out);
+                self.cells.bytes(Class::Name, [b"  ", line.unwrap_or_else(|| task.name())], out);
             }
-            Place::Thread => self.cells.bytes(Class::Thread, b"|__", task.name(), out),
+            Place::Thread => self.cells.bytes(Class::Thread, [b"  |__", task.name()], out),
             Place::Orphan(leader) => {
-                self.cells.bytes(Class::Name, b"(", leader, out);
-                self.cells.bytes(Class::Name, b")", b"", out);
-                self.cells.bytes(Class::Thread, b"__", task.name(), out);
+                self.cells.bytes(Class::Name, [b"  (", leader, b")"], out);
+                self.cells.bytes(Class::Thread, [b"__", task.name()], out);
             }
         }
         if exited {
@@ -178,8 +175,8 @@ impl Sink for Text {
         }
     }
 
-    fn joins_reports(&self) -> bool {
-        self.style.one_line
+    fn join(&self) -> Join {
+        if self.style.one_line { Join::PerScope } else { Join::None }
     }
 
     fn wants_averages(&self) -> bool {

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    kernel::{Kernel, Reason, net::PidNamespace},
+    kernel::{
+        Kernel, Reason,
+        net::{PidNamespace, Sizes},
+    },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
 use hidden::Hidden;
@@ -50,7 +53,10 @@ impl EbpfSource {
         let host = procfs::host(proc_root, sys_root);
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
-        let net = want.facts.has(Facts::TRAFFIC).then(|| Net::open(&kernel, ours));
+        let net = want.facts.has(Facts::TRAFFIC).then(|| {
+            let sizes = Sizes { debug: want.debug, ..Sizes::default() };
+            Net::open_sized(&kernel, ours, sizes)
+        });
         let traffic = match &net {
             Some(Ok(_)) => Ok(Traffic::default()),
             Some(Err(_)) => Err(Missing::NotInSource),

@@ -8,6 +8,7 @@ pub mod live;
 pub mod machine;
 pub mod number;
 pub mod passwd;
+pub mod rare;
 pub mod reader;
 pub mod schedstat;
 pub mod smaps;

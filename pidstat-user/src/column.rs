@@ -8,6 +8,7 @@ mod io;
 mod kernel;
 mod memory;
 mod network;
+pub mod pypidstat;
 mod realtime;
 mod stack;
 mod switch;
@@ -142,10 +143,13 @@ pub enum Scope {
     Children,
 }
 
+/// The letter of a report that has none; its title says what brings it.
+pub const NO_LETTER: char = ' ';
+
 /// A group of columns that appear together under one option.
 #[derive(Debug)]
 pub struct Report {
-    /// Its option letter.
+    /// Its option letter, or [`NO_LETTER`].
     pub flag: char,
     /// Whom it is about.
     pub scope: Scope,
@@ -172,11 +176,12 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 10] = [
+pub const REPORTS: [&Report; 11] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
     &memory::CHILDREN,
+    &memory::MORE,
     &stack::REPORT,
     &io::REPORT,
     &switch::REPORT,

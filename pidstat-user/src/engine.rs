@@ -12,7 +12,7 @@ use crate::{
     kernel::Reason,
     rate::{self, Averages, Span},
     sample::{Facts, Missing, Pids, Sample, Task, Want},
-    select::{self, Verdict},
+    select,
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
@@ -266,14 +266,15 @@ fn tables<'a>(
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
             }
     });
-    let trivial = plan.filter.is_trivial();
     let candidates: Vec<_> = rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
         .chain(departed)
         .map(|mut row| {
             row.sums = sums.and_then(|sums| sums.of(row.now.key));
-            (row, if trivial { Verdict::Show } else { plan.filter.judge(row.now) })
+            plan.filter.examine(row)
         })
         .collect();
+    // Columns that were chosen make one table, whichever reports they are from.
+    let join = if plan.columns.is_some() { Join::All } else { join };
     let groups: Vec<Vec<&'static Report>> = match join {
         Join::None => plan.reports.iter().map(|report| vec![*report]).collect(),
         Join::All => vec![plan.reports.clone()],
@@ -287,7 +288,8 @@ fn tables<'a>(
         .into_iter()
         .map(|reports| {
             let judges = judges(plan, join, &reports);
-            Table { rows: select::table(&candidates, &judges, plan.filter.idle_too), reports }
+            let rows = select::table(&candidates, &judges, plan.filter.idle_too, &plan.order);
+            Table { rows, chosen: plan.columns.as_deref(), reports }
         })
         .collect()
 }

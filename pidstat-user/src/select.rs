@@ -1,10 +1,22 @@
-//! Which rows a table shows: activity, names, users.
+//! Which rows a table shows, and in which order: activity, names, users, conditions.
 
+pub mod expr;
+pub mod name;
+mod near;
+pub mod order;
 mod pattern;
 
+pub use name::Name;
+pub use order::{Order, Sort};
 pub use pattern::Pattern;
 
-use crate::{column::Report, rate::Row, sample::Task};
+use crate::{
+    column::Report,
+    rate::{Before, Row},
+    sample::Task,
+};
+use expr::Condition;
+use name::OfRow;
 
 /// What the user wants to see.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +35,25 @@ pub struct Filter {
     pub except: Option<u32>,
     /// Names are tested against the whole command line where there is one (`-l`).
     pub by_command_line: bool,
+    /// What must hold for a row (`--where`).
+    pub condition: Option<Condition<Name>>,
+    /// Whether only tasks that live in both samples are shown, as in pypidstat.
+    pub compared_only: bool,
+}
+
+/// A row that may be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The row.
+    pub row: Row<'a>,
+    verdict: Verdict,
+    /// Whether the condition holds for it.
+    fits: bool,
 }
 
 /// Whether a task passes everything that does not depend on the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// Shown wherever it is active.
     Show,
     /// A thread that is shown where its process is.
@@ -38,7 +64,7 @@ pub enum Verdict {
 
 impl Filter {
     /// Whether nothing but activity is tested, so that no name need be looked at.
-    pub fn is_trivial(&self) -> bool {
+    fn is_trivial(&self) -> bool {
         self.name.is_none()
             && self.group.is_none()
             && self.command_line.is_none()
@@ -46,8 +72,21 @@ impl Filter {
             && self.except.is_none()
     }
 
+    /// Tests one row.
+    pub fn examine<'a>(&self, row: Row<'a>) -> Candidate<'a> {
+        let known = matches!(row.before, Before::Known(_)) && !row.exited;
+        let verdict = match () {
+            () if self.compared_only && !known => Verdict::Hide,
+            () if self.is_trivial() => Verdict::Show,
+            () => self.judge(row.now),
+        };
+        let fits = verdict != Verdict::Hide
+            && self.condition.as_ref().is_none_or(|condition| condition.holds(&OfRow(&row)));
+        Candidate { row, verdict, fits }
+    }
+
     /// Tests one task.
-    pub fn judge(&self, task: &Task) -> Verdict {
+    fn judge(&self, task: &Task) -> Verdict {
         if self.except == Some(task.key.tgid) {
             return Verdict::Hide;
         }
@@ -76,12 +115,17 @@ impl Filter {
     }
 }
 
-/// The rows of one table: `candidates` are all rows in order with their verdicts; a row stays if any of `reports` finds
-/// it active.
-pub fn table<'a>(candidates: &[(Row<'a>, Verdict)], reports: &[&Report], idle_too: bool) -> Vec<Row<'a>> {
+/// The rows of one table: `candidates` are all rows by process and thread; a row stays if any of `reports` finds it
+/// active.
+pub fn table<'a>(
+    candidates: &[Candidate<'a>],
+    reports: &[&Report],
+    idle_too: bool,
+    order: &Order,
+) -> Vec<Row<'a>> {
     let mut shown_process = None;
     let mut rows = Vec::new();
-    for (row, verdict) in candidates {
+    for Candidate { row, verdict, fits } in candidates {
         let passes = match verdict {
             Verdict::Show => true,
             Verdict::WithProcess => shown_process == Some(row.now.key.tgid),
@@ -92,10 +136,13 @@ pub fn table<'a>(candidates: &[(Row<'a>, Verdict)], reports: &[&Report], idle_to
             if row.now.is_process() {
                 shown_process = Some(row.now.key.tgid);
             }
-            rows.push(*row);
+            // Threads of a group stay with a process that the condition leaves out.
+            if *fits {
+                rows.push(*row);
+            }
         }
     }
-    rows
+    order.apply(rows)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use super::{
     args::{Args, Format, PidArg, ScopeArg},
-    plan::{Counting, From, Output, Plan},
+    output::Output,
+    plan::{Counting, From, Plan},
     surroundings::Surroundings,
 };
 use crate::{
@@ -296,7 +297,7 @@ impl Walk {
                 }
             }
             Output::Json(style) => style.plain = true,
-            Output::Csv { .. } => {}
+            Output::Csv { .. } | Output::Pypidstat(_) => {}
         }
     }
 }

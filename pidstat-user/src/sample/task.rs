@@ -188,6 +188,8 @@ pub struct Task {
     pub faults: Faults,
     /// Memory; a thread's is its process's.
     pub memory: Memory,
+    /// Largest virtual size so far, in KiB (`VmPeak` of `status`).
+    pub peak_kib: Reading<u64>,
     /// Scheduler figures.
     pub sched: Reading<Sched>,
     /// Context switches.
@@ -224,6 +226,7 @@ impl Task {
             cpu: Cpu::default(),
             faults: Faults::default(),
             memory: Memory::default(),
+            peak_kib: Err(why),
             sched: Err(why),
             switches: Err(why),
             io: Err(why),

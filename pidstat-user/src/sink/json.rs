@@ -55,7 +55,7 @@ impl Layout {
 impl Json {
     /// A sink of this style.
     pub fn new(style: Style) -> Json {
-        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        let times = Times::new(style.time.clone(), style.iso_date, style.zone.clone());
         Json { style, times, samples: 0 }
     }
 
@@ -157,12 +157,12 @@ impl Sink for Json {
         layout.newline(4, out);
         out.push(b'{');
         layout.newline(5, out);
-        let _ = write!(out, "\"timestamp\": \"{}\"", self.times.time(frame.now_epoch_ns));
+        out.extend_from_slice(b"\"timestamp\": ");
+        string(self.times.time(frame.now_epoch_ns).as_bytes(), out);
         for table in &frame.tables {
             out.push(b',');
             layout.newline(5, out);
-            // JSON never joins reports, so a table has exactly one.
-            let _ = write!(out, "\"{}\": [", table.reports.first().map_or("", |report| report.json));
+            let _ = write!(out, "\"{}\": [", table.key());
             self.table(table, &layout, out);
             layout.newline(5, out);
             out.push(b']');

@@ -91,13 +91,14 @@ impl EbpfSource {
     /// Figures that are read per task whenever they are asked for, because they change by themselves.
     fn files_of_tasks(&mut self, out: &mut Sample) {
         let facts = self.want.facts;
-        if !facts.has(Facts::STACK) && !facts.has(Facts::FDS) {
+        if ![Facts::STACK, Facts::FDS, Facts::PEAK].iter().any(|fact| facts.has(*fact)) {
             return;
         }
-        let mut process = (0, Err(Missing::NotAsked), Err(Missing::NotAsked));
+        let nothing = (0, Err(Missing::NotAsked), Err(Missing::NotAsked), Err(Missing::NotAsked));
+        let mut process = nothing;
         for task in &mut out.tasks {
             if task.key.tgid != process.0 {
-                process = (task.key.tgid, Err(Missing::NotAsked), Err(Missing::NotAsked));
+                process = (task.key.tgid, nothing.1, nothing.2, nothing.3);
                 if facts.has(Facts::STACK) {
                     process.1 = if task.kernel_thread {
                         Err(Missing::DoesNotApply)
@@ -108,9 +109,16 @@ impl EbpfSource {
                 if facts.has(Facts::FDS) {
                     process.2 = self.reader.fds(task.key.tgid);
                 }
+                if facts.has(Facts::PEAK) {
+                    process.3 = if task.kernel_thread {
+                        Err(Missing::DoesNotApply)
+                    } else {
+                        self.reader.peak_kib(task.key.tgid)
+                    };
+                }
             }
             // Threads share the address space and, all but always, the descriptors.
-            (task.stack, task.fds) = (process.1, process.2);
+            (task.stack, task.fds, task.peak_kib) = (process.1, process.2, process.3);
         }
     }
 }

@@ -165,6 +165,14 @@ impl Reader {
         Err(self.absence(at, refusal, true))
     }
 
+    /// The largest virtual size that a process had, in KiB (`status`).
+    pub fn peak_kib(&mut self, pid: u32) -> Reading<u64> {
+        match self.files.read(Place::process(pid), "status", Extent::Record) {
+            Ok(bytes) => status::parse(bytes).peak_kib.ok_or(Missing::DoesNotApply),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
     /// Open file descriptors of a process: entries of `fd`. (The size that stat(2) gives for that directory since Linux
     /// 6.2 counts descriptors that are only reserved, too: one for every accept that waits.)
     pub fn fds(&mut self, pid: u32) -> Reading<u32> {
@@ -196,10 +204,14 @@ impl Reader {
         }
         let alone = !(sum && task.threads > 1);
         let switches = want.facts.has(Facts::SWITCHES) && alone;
-        if switches || want.facts.has(Facts::OWNER) || want.facts.has(Facts::USER) {
+        let peak = want.facts.has(Facts::PEAK);
+        if switches || peak || want.facts.has(Facts::OWNER) || want.facts.has(Facts::USER) {
             let status = status::parse(self.files.read(at, "status", Extent::Record)?);
             task.uid = status.uid.unwrap_or(0);
             task.threads = status.threads.unwrap_or(task.threads);
+            if peak {
+                task.peak_kib = status.peak_kib.ok_or(Missing::DoesNotApply);
+            }
             if switches {
                 task.switches = switches_of(&status);
             }

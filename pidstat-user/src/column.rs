@@ -3,6 +3,7 @@
 //! To add a column, add an entry to the file of its report. Text, JSON, CSV, `--columns`, the man page and
 //! `docs/columns.md` follow by themselves.
 
+mod cgroup;
 mod cpu;
 mod io;
 mod kernel;
@@ -17,6 +18,7 @@ use crate::{
     rate::{Level, Row},
     sample::{Facts, Missing, Reading},
 };
+use std::rc::Rc;
 
 /// What a number counts, which decides how sinks show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl Unit {
 }
 
 /// A typed cell; only sinks turn it into characters.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A rate, a percentage or a mean.
     Real(f64),
@@ -70,6 +72,8 @@ pub enum Value {
     Whole(u64),
     /// A word.
     Word(&'static str),
+    /// Text that is found in the machine; any bytes.
+    Text(Rc<[u8]>),
     /// Nothing, and why.
     Missing(Missing),
 }
@@ -176,7 +180,7 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 11] = [
+pub const REPORTS: [&Report; 12] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
@@ -188,6 +192,7 @@ pub const REPORTS: [&Report; 11] = [
     &kernel::REPORT,
     &realtime::REPORT,
     &network::REPORT,
+    &cgroup::REPORT,
 ];
 
 #[cfg(test)]

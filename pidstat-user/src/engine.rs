@@ -289,7 +289,7 @@ fn tables<'a>(
         .map(|reports| {
             let judges = judges(plan, join, &reports);
             let rows = select::table(&candidates, &judges, plan.filter.idle_too, &plan.order);
-            Table { rows, chosen: plan.columns.as_deref(), reports }
+            Table { rows, chosen: plan.columns.as_deref(), extra: &plan.extra, reports }
         })
         .collect()
 }

@@ -21,6 +21,8 @@ pub struct Table<'a> {
     pub reports: Vec<&'static Report>,
     /// The columns that were chosen, if they were, rather than all of the reports.
     pub chosen: Option<&'a [&'static Column]>,
+    /// Columns that every table has besides, on the right.
+    pub extra: &'a [&'static Column],
     /// Its rows in order.
     pub rows: Vec<Row<'a>>,
 }
@@ -31,7 +33,7 @@ impl Table<'_> {
         let reports: &[_] = if self.chosen.is_some() { &[] } else { &self.reports };
         let columns = reports.iter().flat_map(|report| report.columns);
         let shown = columns.filter(move |column| machine || !column.machine_only);
-        shown.chain(self.chosen.unwrap_or_default().iter().copied())
+        shown.chain(self.chosen.unwrap_or_default().iter().copied()).chain(self.extra.iter().copied())
     }
 
     /// What it is called in a document: its report's name, or a common one for columns of several.

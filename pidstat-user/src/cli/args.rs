@@ -95,6 +95,16 @@ pub struct Args {
     #[arg(long, help_heading = "Selection")]
     pub ignore: bool,
 
+    /// Control group of each process; with a text, only processes in whose group's path it is
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          help_heading = "Selection")]
+    pub cgroup: Option<String>,
+
+    /// Container of each process; with a text, only processes in containers in whose name or id it is
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          help_heading = "Selection")]
+    pub container: Option<String>,
+
     /// Only rows for which this holds, like 'cpu_pct > 50 and not match(comm, "k.*")'; names are column ids
     #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true, help_heading = "Selection")]
     pub condition: Option<String>,
@@ -281,9 +291,10 @@ impl Args {
     }
 }
 
-/// Rewrites `-U NAME` to `-U=NAME`. The name is optional and positional numbers follow, so clap alone cannot tell them
+/// Rewrites `-U NAME` to `-U=NAME`, and the same of other options. The name is optional and positional numbers follow, so clap alone cannot tell them
 /// apart: as in sysstat, a name does not begin with `-` and is not made of digits alone.
 fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let optional = ["-U", "--cgroup", "--container"];
     let mut rewritten: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
@@ -310,13 +321,13 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {
-            argument == "-U"
+            optional.contains(&argument.to_str().unwrap_or_default())
                 && !next.is_empty()
                 && !next.starts_with('-')
                 && !next.bytes().all(|b| b.is_ascii_digit())
         });
         if let Some(name) = name {
-            rewritten.push(format!("-U={name}").into());
+            rewritten.push(format!("{}={name}", argument.to_string_lossy()).into());
             arguments.next();
         } else {
             rewritten.push(argument);
@@ -358,6 +369,8 @@ mod tests {
         assert_eq!((args.user.as_deref(), args.interval.as_deref()), (Some("root"), Some("1")));
         let args = read("-Ut 1").unwrap();
         assert_eq!((args.user.as_deref(), args.threads), (Some(""), 1));
+        let args = read("--container web --cgroup 1 5").unwrap();
+        assert_eq!((args.container.as_deref(), args.cgroup.as_deref()), (Some("web"), Some("")));
         assert_eq!(read("-C -U").unwrap().name.as_deref(), Some("-U"));
     }
 

@@ -5,7 +5,7 @@ use crate::{
     column::{Column, REPORTS, Report},
     select::{
         Name, Order, Sort,
-        expr::{Condition, parse},
+        expr::{Condition, Relation, Term, parse},
         name::{RowNames, column},
     },
 };
@@ -15,8 +15,40 @@ const SORT_OF_TOP: &str = "cpu_pct";
 
 /// The condition of `--where`.
 pub(super) fn condition(args: &Args) -> Result<Option<Condition<Name>>, Usage> {
-    let Some(text) = &args.condition else { return Ok(None) };
-    parse(text, &RowNames).map(Some).map_err(|error| Usage(format!("--where: {}", error.shown(text))))
+    let mut parts = Vec::new();
+    for (id, text) in places(args) {
+        // An id is shown, and known, by its first digits.
+        let id_digits = text.len() > SHORT_ID && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let text = if id_digits && id == "container" { &text[..SHORT_ID] } else { text };
+        if !text.is_empty() {
+            let name = Term::Name(Name::find(id).map_err(Usage)?);
+            parts.push(Condition::Compare(Term::Text(text.into()), vec![(Relation::In, name)]));
+        }
+    }
+    if let Some(text) = &args.condition {
+        let parsed = parse(text, &RowNames);
+        parts.push(parsed.map_err(|error| Usage(format!("--where: {}", error.shown(text))))?);
+    }
+    Ok(match parts.len() {
+        0 => None,
+        1 => parts.pop(),
+        _ => Some(Condition::All(parts)),
+    })
+}
+
+/// Digits of a container's id that are shown.
+const SHORT_ID: usize = 12;
+
+/// The columns that have options of their own, and what was typed there.
+fn places(args: &Args) -> impl Iterator<Item = (&'static str, &str)> {
+    let options = [("container", &args.container), ("cgroup", &args.cgroup)];
+    options.into_iter().filter_map(|(id, text)| Some((id, text.as_deref()?)))
+}
+
+/// The columns that every table gets, unless they are among the chosen ones.
+pub(super) fn extra(args: &Args, chosen: Option<&[&'static Column]>) -> Result<Vec<&'static Column>, Usage> {
+    let there = |id| chosen.is_some_and(|chosen| chosen.iter().any(|column| column.id == id));
+    places(args).filter(|(id, _)| !there(*id)).map(|(id, _)| column(id).map_err(Usage)).collect()
 }
 
 /// The columns of `--columns`; `letters` is how many reports were asked for.

@@ -35,6 +35,8 @@ pub struct Plan {
     pub reports: Vec<&'static Report>,
     /// The columns chosen instead of all of the reports'.
     pub columns: Option<Vec<&'static Column>>,
+    /// Columns that every table has besides.
+    pub extra: Vec<&'static Column>,
     /// The order of the rows.
     pub order: Order,
     /// What the source has to read.
@@ -92,12 +94,14 @@ impl Plan {
             reports = choice::reports_of(columns);
         }
         let order = choice::order(args)?;
+        let extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
         let mut filter = filter(args, around, &pids)?;
         if style.is_some() {
             pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
         }
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
+        facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
         if let Some(condition) = &filter.condition {
             condition.names(&mut |name: &Name| facts |= name.needs());
@@ -137,6 +141,7 @@ impl Plan {
             },
             reports,
             columns,
+            extra,
             order,
             filter,
             interval,

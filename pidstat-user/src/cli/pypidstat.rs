@@ -51,6 +51,8 @@ pub(super) fn style(args: &Args, zone: &TimeZone) -> Result<Option<Style>, Usage
         ("--time-format", args.time_format.is_some()),
         ("-o", args.output.is_some()),
         ("--human", args.human),
+        ("--cgroup", args.cgroup.is_some()),
+        ("--container", args.container.is_some()),
         ("--columns", !args.columns.is_empty()),
     ];
     if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {

@@ -83,8 +83,13 @@ pub(super) const TASK: Report = Report {
             },
         },
     ],
-    active: |row| shows(row, |task| task.cpu.user_ns) || shows(row, |task| task.cpu.system_ns),
+    active,
 };
+
+/// Whether the task ran.
+pub(super) fn active(row: &Row<'_>) -> bool {
+    shows(row, |task| task.cpu.user_ns) || shows(row, |task| task.cpu.system_ns)
+}
 
 /// CPU time of the task and of the children it waited for.
 pub(super) const CHILDREN: Report = Report {

@@ -1,6 +1,6 @@
 //! One process or thread at one instant.
 
-use super::{Missing, Reading};
+use super::{Cgroup, Missing, Reading};
 use std::rc::Rc;
 
 /// What a task is called for its whole life: never a bare pid, which is reused.
@@ -202,6 +202,8 @@ pub struct Task {
     pub stack: Reading<Stack>,
     /// Open file descriptors.
     pub fds: Reading<u32>,
+    /// Control group of the process.
+    pub cgroup: Reading<Rc<Cgroup>>,
     /// Network traffic of the process; a thread has none of its own.
     pub traffic: Reading<Traffic>,
 }
@@ -233,6 +235,7 @@ impl Task {
             delays: Err(why),
             stack: Err(why),
             fds: Err(why),
+            cgroup: Err(why),
             traffic: Err(why),
         }
     }

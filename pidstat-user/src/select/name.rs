@@ -156,6 +156,7 @@ impl Name {
                 Value::Real(real) => Operand::number(real),
                 Value::Whole(whole) => Operand::number(whole as f64),
                 Value::Word(word) => text(word.as_bytes()),
+                Value::Text(bytes) => Operand::Text(Cow::Owned(bytes.to_vec())),
                 Value::Missing(_) => Operand::Missing,
             },
         }

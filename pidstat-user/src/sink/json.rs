@@ -222,6 +222,10 @@ fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
         Value::Real(real) => write!(out, "{real:.decimals$}"),
         Value::Whole(whole) => write!(out, "{whole}"),
         Value::Word(word) => write!(out, "\"{word}\""),
+        Value::Text(text) => {
+            string(&text, out);
+            Ok(())
+        }
         Value::Missing(Missing::DoesNotApply | _) => write!(out, "null"),
     };
 }

@@ -126,6 +126,11 @@ impl<'a> Row<'a> {
         Ok(if tick_ns == 1 { cut as f64 / 1e7 } else { cut as f64 })
     }
 
+    /// A time in nanoseconds, cut to the span's ticks: what is added up or subtracted is cut before, as in `/proc`.
+    pub fn cut(&self, ns: u64) -> u64 {
+        ns / self.span.tick_ns * self.span.tick_ns
+    }
+
     /// Growth per second.
     pub fn per_sec(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
         Ok(self.delta(counter)? as f64 / self.span.elapsed_centis * 100.0)

@@ -1,6 +1,6 @@
 //! The real pidstat 12.6.1 judges kpidstat: for every story and combination of options, identical bytes.
 
-use pidstat_tests::oracle::{self, Ask, Story};
+use pidstat_tests::oracle::{self, Ask, Printed, Story};
 use std::{
     io::Read as _,
     process::{Child, Command, Stdio},
@@ -213,6 +213,30 @@ fn a_stopped_process_looks_the_same_since_boot() {
         };
         assert!(theirs.lines().len() > 3, "{line}: nothing was shown");
     }
+}
+
+/// The rows of a process and of its threads, without their time stamps.
+fn rows_of(printed: &Printed, tids: &[String]) -> Vec<String> {
+    let lines = printed.lines();
+    let rows = lines
+        .iter()
+        .filter(|line| line.split_ascii_whitespace().any(|word| tids.iter().any(|tid| tid == word)));
+    rows.map(|row| row[11.min(row.len())..].to_owned()).collect()
+}
+
+/// With every process asked for, kpidstat has its counters from the kernel where it may.
+#[test]
+fn a_stopped_process_looks_the_same_in_an_interval() {
+    let stopped = Stopped::start();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", stopped.0.id())).expect("it has threads");
+    let tids: Vec<String> =
+        tasks.map(|task| task.expect("a thread").file_name().to_string_lossy().into_owned()).collect();
+    assert!(tids.len() > 1);
+    let ask = Ask::parse("pidstat -urdwvRs -t -U -l -p ALL 1 1");
+    let (theirs, ours) = oracle::live(&ask, &[]);
+    let (theirs, ours) = (rows_of(&theirs, &tids), rows_of(&ours, &tids));
+    assert!(theirs.len() >= 7 * tids.len(), "{theirs:#?}");
+    assert_eq!(theirs, ours);
 }
 
 /// The man page says what is different on purpose.

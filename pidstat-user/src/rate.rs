@@ -113,6 +113,8 @@ impl<'a> Row<'a> {
         let now = counter(self.now)?;
         let before = match self.before {
             Before::Zero => 0,
+            // What sysstat could not read was zero.
+            Before::Known(task) if self.span.tick_ns > 1 => counter(task).unwrap_or(0),
             Before::Known(task) => counter(task)?,
             Before::Unknown => return Err(Missing::NoEarlier),
         };

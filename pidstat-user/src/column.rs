@@ -170,7 +170,8 @@ pub struct Report {
 impl Report {
     /// Whether the row has anything to show here.
     pub fn is_active(&self, row: &Row<'_>) -> bool {
-        (!row.traffic_only || self.needs().has(Facts::TRAFFIC)) && (self.active)(row)
+        (!row.traffic_only || self.needs().has(Facts::TRAFFIC))
+            && ((self.active)(row) || row.descendants.iter().any(self.active))
     }
 
     /// Everything that has to be read for this report.

@@ -1,11 +1,13 @@
 //! Which rows a table shows, and in which order: activity, names, users, conditions.
 
 pub mod expr;
+pub mod follow;
 pub mod name;
 mod near;
 pub mod order;
 mod pattern;
 
+pub use follow::Follow;
 pub use name::Name;
 pub use order::{Order, Sort};
 pub use pattern::Pattern;
@@ -23,6 +25,8 @@ use name::OfRow;
 pub struct Filter {
     /// Whether tasks that did nothing are shown too (`-p`).
     pub idle_too: bool,
+    /// Only these processes, where the source reads others too; ascending.
+    pub pids: Option<Vec<u32>>,
     /// Each process and each thread by its own name or command line (`-C`).
     pub name: Option<Pattern>,
     /// Processes by name or command line, with all their threads (`-G`).
@@ -65,18 +69,20 @@ enum Verdict {
 impl Filter {
     /// Whether nothing but activity is tested, so that no name need be looked at.
     fn is_trivial(&self) -> bool {
-        self.name.is_none()
+        self.pids.is_none()
+            && self.name.is_none()
             && self.group.is_none()
             && self.command_line.is_none()
             && self.user.is_none()
             && self.except.is_none()
     }
 
-    /// Tests one row.
-    pub fn examine<'a>(&self, row: Row<'a>) -> Candidate<'a> {
+    /// Tests one row; with `follow`, that says which processes it may be of.
+    pub fn examine<'a>(&self, row: Row<'a>, follow: Option<&Follow>) -> Candidate<'a> {
         let known = matches!(row.before, Before::Known(_)) && !row.exited;
         let verdict = match () {
             () if self.compared_only && !known => Verdict::Hide,
+            () if follow.is_some_and(|follow| !follow.has(&row)) => Verdict::Hide,
             () if self.is_trivial() => Verdict::Show,
             () => self.judge(row.now),
         };
@@ -88,6 +94,9 @@ impl Filter {
     /// Tests one task.
     fn judge(&self, task: &Task) -> Verdict {
         if self.except == Some(task.key.tgid) {
+            return Verdict::Hide;
+        }
+        if self.pids.as_ref().is_some_and(|pids| pids.binary_search(&task.key.tgid).is_err()) {
             return Verdict::Hide;
         }
         let text = match &task.cmdline {

@@ -74,6 +74,14 @@ pub struct Args {
     #[arg(short = 't', action = ArgAction::Count, help_heading = "Selection")]
     pub threads: u8,
 
+    /// Each process with all its descendants summed
+    #[arg(long, help_heading = "Selection")]
+    pub tree: bool,
+
+    /// With -p or -C: their children, and restarts of the same command, stay selected
+    #[arg(long, help_heading = "Selection")]
+    pub follow: bool,
+
     /// Only tasks whose name matches this regular expression (with -l: whose command line does)
     #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
     pub name: Option<String>,

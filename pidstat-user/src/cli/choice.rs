@@ -1,11 +1,16 @@
 //! `--where`, `--columns`, `--sort`, `--top`: names that were typed turned into columns, conditions and an order.
 
-use super::{args::Args, plan::Usage};
+use super::{
+    args::{Args, ScopeArg},
+    plan::Usage,
+};
 use crate::{
     column::{Column, REPORTS, Report},
+    sample::Pids,
     select::{
-        Name, Order, Sort,
+        Filter, Follow, Name, Order, Sort,
         expr::{Condition, Relation, Term, parse},
+        follow::From,
         name::{RowNames, column},
     },
 };
@@ -78,6 +83,48 @@ pub(super) fn reports_of(columns: &[&'static Column]) -> Vec<&'static Report> {
         report.columns.iter().any(|column| columns.iter().any(|chosen| chosen.id == column.id))
     };
     REPORTS.iter().filter(|report| has(report)).copied().collect()
+}
+
+/// Has the source read every process where rows are about more than those that are listed; the list is left to the filter.
+pub(super) fn widen(args: &Args, pids: Option<Pids>, filter: &mut Filter) -> Result<Option<Pids>, Usage> {
+    if !args.tree {
+        return Ok(pids);
+    }
+    if args.threads > 0 {
+        return Err(Usage("--tree sums whole processes; -t cannot be used with it".into()));
+    }
+    if args.scope.iter().any(|scope| *scope != ScopeArg::Task) {
+        return Err(Usage("--tree has the children already; -T CHILD would count them twice".into()));
+    }
+    if let Some(Pids::Only(list)) = pids {
+        filter.pids = Some(list);
+    }
+    Ok(None)
+}
+
+/// Makes of `-p` or `-C` what `--follow` follows; then neither the source nor the filter chooses by them.
+pub(super) fn follow(
+    args: &Args,
+    has_interval: bool,
+    pids: Option<Pids>,
+    filter: &mut Filter,
+) -> Result<(Option<Follow>, Option<Pids>), Usage> {
+    if !args.follow {
+        return Ok((None, pids));
+    }
+    if !has_interval {
+        return Err(Usage("--follow needs an interval".into()));
+    }
+    let listed = match (&pids, filter.pids.take()) {
+        (Some(Pids::Only(list)), _) => Some(list.clone()),
+        (_, list) => list,
+    };
+    let from = match (listed, filter.name.take()) {
+        (Some(pids), None) => From::Pids(pids),
+        (None, Some(pattern)) => From::Name { pattern, by_command_line: filter.by_command_line },
+        _ => return Err(Usage("--follow needs either -p with process ids or -C".into())),
+    };
+    Ok((Some(Follow::new(from)), None))
 }
 
 /// The order of `--sort` and `--top`.

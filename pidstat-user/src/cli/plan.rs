@@ -10,7 +10,7 @@ use super::{
 use crate::{
     column::{Column, REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
-    select::{Filter, Name, Order, Pattern},
+    select::{Filter, Follow, Name, Order, Pattern},
 };
 use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
@@ -35,8 +35,12 @@ pub struct Plan {
     pub reports: Vec<&'static Report>,
     /// The columns chosen instead of all of the reports'.
     pub columns: Option<Vec<&'static Column>>,
+    /// Who is followed.
+    pub follow: Option<Follow>,
     /// Columns that every table has besides.
     pub extra: Vec<&'static Column>,
+    /// Whether each process stands for itself and all its descendants.
+    pub tree: bool,
     /// The order of the rows.
     pub order: Order,
     /// What the source has to read.
@@ -100,6 +104,8 @@ impl Plan {
         if style.is_some() {
             pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
         }
+        let pids = choice::widen(args, pids, &mut filter)?;
+        let (follow, pids) = choice::follow(args, interval.is_some(), pids, &mut filter)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
         facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
@@ -110,7 +116,7 @@ impl Plan {
         if args.user.is_some() || style.is_some() {
             facts |= Facts::USER;
         }
-        if args.command_lines > 0 || args.command_line.is_some() {
+        if args.command_lines > 0 || follow.is_some() || args.command_line.is_some() {
             facts |= Facts::CMDLINE;
         }
         if args.of_machine > 0 {
@@ -141,7 +147,9 @@ impl Plan {
             },
             reports,
             columns,
+            follow,
             extra,
+            tree: args.tree,
             order,
             filter,
             interval,
@@ -160,6 +168,11 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether the run is about certain processes, and over when they are.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.want.pids, Pids::Only(_)) || self.filter.pids.is_some()
+    }
+
     /// Adds a process to those that are shown.
     pub fn watch(&mut self, pid: u32) {
         if let Pids::Only(pids) = &mut self.want.pids {
@@ -271,6 +284,7 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         by_command_line: args.command_lines > 0,
         condition: choice::condition(args)?,
         compared_only: false,
+        pids: None,
     })
 }
 

@@ -245,6 +245,7 @@ mod tests {
             span: &span,
             sums: None,
             process: None,
+            descendants: &[],
             exited: false,
             traffic_only: false,
         };

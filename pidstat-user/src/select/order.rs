@@ -104,6 +104,7 @@ mod tests {
             span: &span,
             sums: None,
             process: None,
+            descendants: &[],
             exited: false,
             traffic_only: false,
         };

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t C= G= comm_regex= U= ignore where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -32,6 +32,8 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s C -d 'Only tasks whos
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s G -d 'Only processes whose name matches, with all their threads' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l comm_regex -d 'Only processes whose command line matches from its start' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s U -d 'User names instead of numbers; with a name, only that user\'s tasks' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l cgroup -d 'Control group of each process; with a text, only processes in whose group\'s path it is' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l container -d 'Container of each process; with a text, only processes in containers in whose name or id it is' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l where -d 'Only rows for which this holds, like \'cpu_pct > 50 and not match(comm, "k.*")\'; names are column ids' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l top -d 'Only the first N processes of each table; by CPU time unless --sort says otherwise' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l sort -d 'Sort by this column, largest first; smallest first with - before it or :asc after it' -r
@@ -57,6 +59,8 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and ope
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s t -d 'Threads too'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l tree -d 'Each process with all its descendants summed'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l follow -d 'With -p or -C: their children, and restarts of the same command, stay selected'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l ignore -d 'Leave kpidstat itself out'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s h -d 'One line per task with all reports side by side, no averages'

@@ -12,7 +12,7 @@ use crate::{
     kernel::Reason,
     rate::{self, Averages, Span},
     sample::{Facts, Missing, Pids, Sample, Task, Want},
-    select::{self, Verdict},
+    select::{Sieve, Verdict},
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
@@ -266,14 +266,6 @@ fn tables<'a>(
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
             }
     });
-    let trivial = plan.filter.is_trivial();
-    let candidates: Vec<_> = rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
-        .chain(departed)
-        .map(|mut row| {
-            row.sums = sums.and_then(|sums| sums.of(row.now.key));
-            (row, if trivial { Verdict::Show } else { plan.filter.judge(row.now) })
-        })
-        .collect();
     let groups: Vec<Vec<&'static Report>> = match join {
         Join::None => plan.reports.iter().map(|report| vec![*report]).collect(),
         Join::All => vec![plan.reports.clone()],
@@ -283,13 +275,25 @@ fn tables<'a>(
             .filter(|reports: &Vec<_>| !reports.is_empty())
             .collect(),
     };
-    groups
+    let mut tables: Vec<(Sieve, Table<'a>)> = groups
         .into_iter()
         .map(|reports| {
-            let judges = judges(plan, join, &reports);
-            Table { rows: select::table(&candidates, &judges, plan.filter.idle_too), reports }
+            let sieve = Sieve::new(judges(plan, join, &reports), plan.filter.idle_too);
+            (sieve, Table { reports, rows: Vec::new() })
         })
-        .collect()
+        .collect();
+    let trivial = plan.filter.is_trivial();
+    // Nearly all rows are idle: each is looked at once, for all tables, and only what is shown is kept.
+    for mut row in rate::pairs(before, now, span, plan.counting == Counting::Sysstat).chain(departed) {
+        row.sums = sums.and_then(|sums| sums.of(row.now.key));
+        let verdict = if trivial { Verdict::Show } else { plan.filter.judge(row.now) };
+        for (sieve, table) in &mut tables {
+            if sieve.passes(&row, verdict) {
+                table.rows.push(row);
+            }
+        }
+    }
+    tables.into_iter().map(|(_, table)| table).collect()
 }
 
 /// The reports whose activity decides about the rows of a table. To sysstat a wide row of children stands for the reports

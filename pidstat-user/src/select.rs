@@ -76,26 +76,35 @@ impl Filter {
     }
 }
 
-/// The rows of one table: `candidates` are all rows in order with their verdicts; a row stays if any of `reports` finds
-/// it active.
-pub fn table<'a>(candidates: &[(Row<'a>, Verdict)], reports: &[&Report], idle_too: bool) -> Vec<Row<'a>> {
-    let mut shown_process = None;
-    let mut rows = Vec::new();
-    for (row, verdict) in candidates {
+/// Decides which rows a table has; it is shown every row once, in order.
+#[derive(Debug)]
+pub struct Sieve {
+    /// A row stays if any of these finds it active.
+    judges: Vec<&'static Report>,
+    idle_too: bool,
+    shown_process: Option<u32>,
+}
+
+impl Sieve {
+    /// For a table whose rows `judges` decide about; with `idle_too` everything stays that has more than traffic.
+    pub fn new(judges: Vec<&'static Report>, idle_too: bool) -> Sieve {
+        Sieve { judges, idle_too, shown_process: None }
+    }
+
+    /// Whether the row stays.
+    pub fn passes(&mut self, row: &Row<'_>, verdict: Verdict) -> bool {
         let passes = match verdict {
             Verdict::Show => true,
-            Verdict::WithProcess => shown_process == Some(row.now.key.tgid),
+            Verdict::WithProcess => self.shown_process == Some(row.now.key.tgid),
             Verdict::Hide => false,
         };
-        let idle_too = idle_too && !row.traffic_only;
-        if passes && (idle_too || reports.iter().any(|report| report.is_active(row))) {
-            if row.now.is_process() {
-                shown_process = Some(row.now.key.tgid);
-            }
-            rows.push(*row);
+        let stays = passes
+            && (self.idle_too && !row.traffic_only || self.judges.iter().any(|judge| judge.is_active(row)));
+        if stays && row.now.is_process() {
+            self.shown_process = Some(row.now.key.tgid);
         }
+        stays
     }
-    rows
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The command line: what was typed, what will be done, what this machine allows.
 
 pub mod args;
+mod choice;
 pub mod doctor;
+pub mod output;
 pub mod plan;
+mod pypidstat;
 pub mod surroundings;
 pub mod sysstat;
 

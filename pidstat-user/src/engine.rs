@@ -10,9 +10,9 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Span},
+    rate::{self, Averages, Forest, Row, Span},
     sample::{Facts, Missing, Pids, Sample, Task, Want},
-    select::{Sieve, Verdict},
+    select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
@@ -115,6 +115,8 @@ struct Run<'a> {
     shown_ever: bool,
     /// Samples shown so far.
     taken: u64,
+    /// Who is followed so far.
+    follow: Option<Follow>,
     /// Listed processes that were left out once and stay so.
     dropped: HashSet<u32>,
 }
@@ -138,6 +140,7 @@ impl<'a> Run<'a> {
             averages: Averages::default(),
             shown_ever: false,
             taken: 0,
+            follow: plan.follow.clone(),
             dropped: HashSet::new(),
         })
     }
@@ -151,6 +154,13 @@ impl<'a> Run<'a> {
         };
         self.source.sample(&self.clock, None, &mut self.before)?;
         drop_stackless(self.plan, &mut self.dropped, &mut self.before);
+        if let Some(follow) = &mut self.follow {
+            follow.look(&self.before);
+        }
+        if self.follow.as_ref().is_some_and(Follow::is_lost) {
+            self.finish()?;
+            return Ok(Outcome::NothingMatched);
+        }
         let mut baseline = if self.sink.wants_averages() { self.before.clone() } else { Sample::default() };
         let wakeup =
             self.source.wakeup().map(|fd| fd.try_clone_to_owned()).transpose().map_err(Failure::System)?;
@@ -173,6 +183,9 @@ impl<'a> Run<'a> {
                 rate::keep_departed(&self.before, &mut self.now);
             }
             drop_stackless(self.plan, &mut self.dropped, &mut self.now);
+            if let Some(follow) = &mut self.follow {
+                follow.look(&self.now);
+            }
             if self.plan.counting == Counting::Sysstat {
                 baseline.tasks.retain(|task| find(&self.now, task).is_some());
             }
@@ -180,7 +193,7 @@ impl<'a> Run<'a> {
             self.averages.add(&self.now);
             mem::swap(&mut self.before, &mut self.now);
             self.taken += 1;
-            all_gone = !shown && matches!(self.plan.want.pids, Pids::Only(_));
+            all_gone = !shown && self.plan.is_listed();
         }
         self.sink.stop(end, &mut self.out);
         if self.sink.wants_averages() && self.taken > 0 && !all_gone {
@@ -206,7 +219,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Outcome, Failure> {
         self.sink.finish(&mut self.out);
         self.flush()?;
-        if self.shown_ever || !matches!(self.plan.want.pids, Pids::Only(_)) {
+        if self.shown_ever || !self.plan.is_listed() {
             return Ok(Outcome::Shown);
         }
         Ok(Outcome::NothingMatched)
@@ -222,8 +235,18 @@ impl<'a> Run<'a> {
         };
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
-        let tables = tables(self.plan, before, &self.now, &span, sums, self.sink.join());
-        let any = tables.iter().any(|table| !table.rows.is_empty());
+        let rows = rows(self.plan, before, &self.now, &span, sums);
+        let (follow, join) = (self.follow.as_ref(), self.sink.join());
+        let forest;
+        let tables = if self.plan.tree {
+            forest = Forest::new(rows);
+            tables(self.plan, forest.rows().into_iter(), follow, join)
+        } else {
+            tables(self.plan, rows, follow, join)
+        };
+        // A process that --where leaves out is there all the same.
+        let any = tables.iter().any(|table| !table.rows.is_empty())
+            || self.plan.filter.condition.is_some() && !self.now.tasks.is_empty();
         let frame = Frame {
             tables,
             before_epoch_ns: before.epoch_ns,
@@ -249,23 +272,36 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The tables of one sample: one for each report, or one for all of them.
-fn tables<'a>(
+/// The rows of one sample, or of the averages.
+fn rows<'a>(
     plan: &'a Plan,
     before: &'a Sample,
     now: &'a Sample,
     span: &'a Span,
     sums: Option<&'a Averages>,
-    join: Join,
-) -> Vec<Table<'a>> {
+) -> impl Iterator<Item = Row<'a>> {
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
-    let departed = rate::departed(before, now, span).filter(|row| {
+    let departed = rate::departed(before, now, span).filter(move |row| {
         traffic
             && match &plan.want.pids {
                 Pids::All => true,
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
             }
     });
+    rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
+        .chain(departed)
+        .map(move |row| Row { sums: sums.and_then(|sums| sums.of(row.now.key)), ..row })
+}
+
+/// The tables of one sample: one for each report, or one for all of them.
+fn tables<'a>(
+    plan: &'a Plan,
+    rows: impl Iterator<Item = Row<'a>>,
+    follow: Option<&Follow>,
+    join: Join,
+) -> Vec<Table<'a>> {
+    // Columns that were chosen make one table, whichever reports they are from.
+    let join = if plan.columns.is_some() { Join::All } else { join };
     let groups: Vec<Vec<&'static Report>> = match join {
         Join::None => plan.reports.iter().map(|report| vec![*report]).collect(),
         Join::All => vec![plan.reports.clone()],
@@ -279,19 +315,20 @@ fn tables<'a>(
         .into_iter()
         .map(|reports| {
             let sieve = Sieve::new(judges(plan, join, &reports), plan.filter.idle_too);
-            (sieve, Table { reports, rows: Vec::new() })
+            (sieve, Table { rows: Vec::new(), chosen: plan.columns.as_deref(), extra: &plan.extra, reports })
         })
         .collect();
-    let trivial = plan.filter.is_trivial();
     // Nearly all rows are idle: each is looked at once, for all tables, and only what is shown is kept.
-    for mut row in rate::pairs(before, now, span, plan.counting == Counting::Sysstat).chain(departed) {
-        row.sums = sums.and_then(|sums| sums.of(row.now.key));
-        let verdict = if trivial { Verdict::Show } else { plan.filter.judge(row.now) };
+    for row in rows {
+        let candidate = plan.filter.examine(row, follow);
         for (sieve, table) in &mut tables {
-            if sieve.passes(&row, verdict) {
+            if sieve.passes(&candidate) {
                 table.rows.push(row);
             }
         }
+    }
+    for (_, table) in &mut tables {
+        table.rows = plan.order.apply(mem::take(&mut table.rows));
     }
     tables.into_iter().map(|(_, table)| table).collect()
 }

@@ -63,6 +63,9 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if let Some(note) = &plan.note {
+        eprintln!("kpidstat: {note}");
+    }
     match engine::run(&plan, None) {
         Ok(Outcome::Shown | Outcome::ProgramEnded(_)) => ExitCode::SUCCESS,
         Ok(Outcome::NothingMatched) => {

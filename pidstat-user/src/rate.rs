@@ -5,9 +5,11 @@
 
 pub mod average;
 pub mod pair;
+pub mod tree;
 
 pub use average::{Averages, Sums};
 pub use pair::{departed, keep_departed, pairs};
+pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};
 
@@ -85,6 +87,8 @@ pub struct Row<'a> {
     pub sums: Option<&'a Sums>,
     /// The process row of a thread.
     pub process: Option<&'a Task>,
+    /// The processes below this one whose figures are added to its own (`--tree`).
+    pub descendants: &'a [Row<'a>],
     /// Whether the task ended before `now` was taken.
     pub exited: bool,
     /// Whether `now` carries identity and traffic alone.
@@ -92,8 +96,20 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// How much a cumulative counter grew.
+    /// How much a cumulative counter grew, with those of the descendants.
     pub fn delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
+        let mut sum = self.own_delta(&counter)?;
+        for row in self.descendants {
+            match row.own_delta(&counter) {
+                Ok(delta) => sum = sum.saturating_add(delta),
+                Err(Missing::DoesNotApply) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(sum)
+    }
+
+    fn own_delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
         let now = counter(self.now)?;
         let before = match self.before {
             Before::Zero => 0,
@@ -112,6 +128,11 @@ impl<'a> Row<'a> {
         Ok(if tick_ns == 1 { cut as f64 / 1e7 } else { cut as f64 })
     }
 
+    /// A time in nanoseconds, cut to the span's ticks: what is added up or subtracted is cut before, as in `/proc`.
+    pub fn cut(&self, ns: u64) -> u64 {
+        ns / self.span.tick_ns * self.span.tick_ns
+    }
+
     /// Growth per second.
     pub fn per_sec(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
         Ok(self.delta(counter)? as f64 / self.span.elapsed_centis * 100.0)
@@ -122,8 +143,20 @@ impl<'a> Row<'a> {
         Ok(self.delta_ticks(counter)? / self.span.elapsed_ticks * 100.0)
     }
 
-    /// A present amount; in averages its mean over the samples in which the task existed.
+    /// A present amount, with those of the descendants; in averages its mean over the samples in which each existed.
     pub fn level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
+        let mut level = self.own_level(&now, &sum)?;
+        for row in self.descendants {
+            match row.own_level(&now, &sum) {
+                Ok(part) => level = level.plus(part),
+                Err(Missing::DoesNotApply) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(level)
+    }
+
+    fn own_level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
         let now = now(self.now)?;
         Ok(match self.sums {
             Some(sums) if sums.samples > 0 => Level::Mean(sum(sums) as f64 / f64::from(sums.samples)),
@@ -165,6 +198,22 @@ pub enum Level {
     Now(u64),
     /// The mean.
     Mean(f64),
+}
+
+impl Level {
+    fn plus(self, other: Level) -> Level {
+        match (self, other) {
+            (Level::Now(a), Level::Now(b)) => Level::Now(a.saturating_add(b)),
+            (a, b) => Level::Mean(a.real() + b.real()),
+        }
+    }
+
+    fn real(self) -> f64 {
+        match self {
+            Level::Now(now) => now as f64,
+            Level::Mean(mean) => mean,
+        }
+    }
 }
 
 #[cfg(test)]

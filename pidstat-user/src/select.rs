@@ -1,16 +1,32 @@
-//! Which rows a table shows: activity, names, users.
+//! Which rows a table shows, and in which order: activity, names, users, conditions.
 
+pub mod expr;
+pub mod follow;
+pub mod name;
+mod near;
+pub mod order;
 mod pattern;
 
+pub use follow::Follow;
+pub use name::Name;
+pub use order::{Order, Sort};
 pub use pattern::Pattern;
 
-use crate::{column::Report, rate::Row, sample::Task};
+use crate::{
+    column::Report,
+    rate::{Before, Row},
+    sample::Task,
+};
+use expr::Condition;
+use name::OfRow;
 
 /// What the user wants to see.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Whether tasks that did nothing are shown too (`-p`).
     pub idle_too: bool,
+    /// Only these processes, where the source reads others too; ascending.
+    pub pids: Option<Vec<u32>>,
     /// Each process and each thread by its own name or command line (`-C`).
     pub name: Option<Pattern>,
     /// Processes by name or command line, with all their threads (`-G`).
@@ -23,11 +39,25 @@ pub struct Filter {
     pub except: Option<u32>,
     /// Names are tested against the whole command line where there is one (`-l`).
     pub by_command_line: bool,
+    /// What must hold for a row (`--where`).
+    pub condition: Option<Condition<Name>>,
+    /// Whether only tasks that live in both samples are shown, as in pypidstat.
+    pub compared_only: bool,
+}
+
+/// A row that may be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The row.
+    pub row: Row<'a>,
+    verdict: Verdict,
+    /// Whether the condition holds for it.
+    fits: bool,
 }
 
 /// Whether a task passes everything that does not depend on the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// Shown wherever it is active.
     Show,
     /// A thread that is shown where its process is.
@@ -38,17 +68,35 @@ pub enum Verdict {
 
 impl Filter {
     /// Whether nothing but activity is tested, so that no name need be looked at.
-    pub fn is_trivial(&self) -> bool {
-        self.name.is_none()
+    fn is_trivial(&self) -> bool {
+        self.pids.is_none()
+            && self.name.is_none()
             && self.group.is_none()
             && self.command_line.is_none()
             && self.user.is_none()
             && self.except.is_none()
     }
 
+    /// Tests one row; with `follow`, that says which processes it may be of.
+    pub fn examine<'a>(&self, row: Row<'a>, follow: Option<&Follow>) -> Candidate<'a> {
+        let known = matches!(row.before, Before::Known(_)) && !row.exited;
+        let verdict = match () {
+            () if self.compared_only && !known => Verdict::Hide,
+            () if follow.is_some_and(|follow| !follow.has(&row)) => Verdict::Hide,
+            () if self.is_trivial() => Verdict::Show,
+            () => self.judge(row.now),
+        };
+        let fits = verdict != Verdict::Hide
+            && self.condition.as_ref().is_none_or(|condition| condition.holds(&OfRow(&row)));
+        Candidate { row, verdict, fits }
+    }
+
     /// Tests one task.
-    pub fn judge(&self, task: &Task) -> Verdict {
+    fn judge(&self, task: &Task) -> Verdict {
         if self.except == Some(task.key.tgid) {
+            return Verdict::Hide;
+        }
+        if self.pids.as_ref().is_some_and(|pids| pids.binary_search(&task.key.tgid).is_err()) {
             return Verdict::Hide;
         }
         let text = match &task.cmdline {
@@ -76,7 +124,7 @@ impl Filter {
     }
 }
 
-/// Decides which rows a table has; it is shown every row once, in order.
+/// Decides which rows a table has; it is shown every candidate once, by process and thread.
 #[derive(Debug)]
 pub struct Sieve {
     /// A row stays if any of these finds it active.
@@ -91,19 +139,20 @@ impl Sieve {
         Sieve { judges, idle_too, shown_process: None }
     }
 
-    /// Whether the row stays.
-    pub fn passes(&mut self, row: &Row<'_>, verdict: Verdict) -> bool {
+    /// Whether the candidate becomes a row.
+    pub fn passes(&mut self, Candidate { row, verdict, fits }: &Candidate<'_>) -> bool {
         let passes = match verdict {
             Verdict::Show => true,
             Verdict::WithProcess => self.shown_process == Some(row.now.key.tgid),
             Verdict::Hide => false,
         };
-        let stays = passes
-            && (self.idle_too && !row.traffic_only || self.judges.iter().any(|judge| judge.is_active(row)));
+        let idle_too = self.idle_too && !row.traffic_only;
+        let stays = passes && (idle_too || self.judges.iter().any(|judge| judge.is_active(row)));
         if stays && row.now.is_process() {
             self.shown_process = Some(row.now.key.tgid);
         }
-        stays
+        // Threads of a group stay with a process that the condition leaves out.
+        stays && *fits
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod pypidstat;
 pub mod text;
 mod time;
 
@@ -18,15 +19,29 @@ use crate::{
 pub struct Table<'a> {
     /// The reports whose columns it has: one, or several side by side.
     pub reports: Vec<&'static Report>,
+    /// The columns that were chosen, if they were, rather than all of the reports.
+    pub chosen: Option<&'a [&'static Column]>,
+    /// Columns that every table has besides, on the right.
+    pub extra: &'a [&'static Column],
     /// Its rows in order.
     pub rows: Vec<Row<'a>>,
 }
 
 impl Table<'_> {
-    /// Its columns left to right, without those that only machines read unless `machine`.
+    /// Its columns left to right, without those that only machines read unless `machine` or they were chosen.
     pub fn columns(&self, machine: bool) -> impl Iterator<Item = &'static Column> {
-        let columns = self.reports.iter().flat_map(|report| report.columns);
-        columns.filter(move |column| machine || !column.machine_only)
+        let reports: &[_] = if self.chosen.is_some() { &[] } else { &self.reports };
+        let columns = reports.iter().flat_map(|report| report.columns);
+        let shown = columns.filter(move |column| machine || !column.machine_only);
+        shown.chain(self.chosen.unwrap_or_default().iter().copied()).chain(self.extra.iter().copied())
+    }
+
+    /// What it is called in a document: its report's name, or a common one for columns of several.
+    pub fn key(&self) -> &'static str {
+        match (self.chosen, self.reports.as_slice()) {
+            (None, [report]) => report.json,
+            _ => "tasks",
+        }
     }
 }
 

@@ -139,6 +139,16 @@ pub fn ours(story: &Story, ask: &Ask) -> Printed {
     command.args(&ask.arguments).output().expect("kpidstat starts").into()
 }
 
+/// What both print of this machine, Debian's pidstat first. `more` goes to both behind the arguments.
+pub fn live(ask: &Ask, more: &[&str]) -> (Printed, Printed) {
+    let run = |mut command: Command| -> Printed {
+        command.args(&ask.arguments).args(more).output().expect("it starts").into()
+    };
+    let mut ours = command(&tool::kpidstat(), ask);
+    ours.args(["--sysstat", "12.6"]);
+    (run(command(Path::new(PIDSTAT), ask)), run(ours))
+}
+
 fn command(program: &Path, ask: &Ask) -> Command {
     let mut command = Command::new(program);
     command.arg0("pidstat").env_clear().env("TZ", "UTC").env("LC_ALL", "C").stdin(Stdio::null());

@@ -1,7 +1,11 @@
 //! The real pidstat 12.6.1 judges kpidstat: for every story and combination of options, identical bytes.
 
-use pidstat_tests::oracle::{self, Ask, Story};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use pidstat_tests::oracle::{self, Ask, Printed, Story};
+use std::{
+    io::Read as _,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// A difference that is meant; the man page has each under its `name`.
 struct Deliberate {
@@ -159,6 +163,80 @@ fn kpidstat_prints_the_same_bytes() {
     for (meant, met) in DELIBERATE.iter().zip(met) {
         assert!(met > 0, "{}: nothing differs any more", meant.name);
     }
+}
+
+/// A process with threads that did something and is stopped since.
+struct Stopped(Child);
+
+impl Stopped {
+    fn start() -> Stopped {
+        let script = "
+import threading, time
+threading.Thread(target=time.sleep, args=(1e6,), daemon=True).start()
+sum(range(30_000_000))
+print('done', flush=True)
+time.sleep(1e6)
+";
+        let mut child =
+            Command::new("python3").args(["-c", script]).stdout(Stdio::piped()).spawn().expect("python3");
+        let mut said = [0; 5];
+        child.stdout.take().expect("a pipe").read_exact(&mut said).expect("python works");
+        let stopped = Stopped(child);
+        let pid = libc::pid_t::try_from(stopped.0.id()).expect("a pid");
+        // SAFETY: signals a child of ours that was not waited for, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
+        // The signal has to arrive.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stopped
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_stopped_process_looks_the_same_since_boot() {
+    let stopped = Stopped::start();
+    let pid = stopped.0.id().to_string();
+    for line in ["-u", "-r", "-d", "-w", "-v", "-R", "-s", "-urdwvRs -t -U -l", "-T ALL -h", "-I --human -ur"]
+    {
+        let ask = Ask::parse(&format!("pidstat {line}"));
+        // The clock goes on between the two, and with it the divisor; a few tries bring them close enough together.
+        let mut tries = std::iter::repeat_with(|| oracle::live(&ask, &["-p", &pid])).take(20);
+        let Some((theirs, _)) = tries.find(|(theirs, ours)| theirs == ours) else {
+            let (theirs, ours) = oracle::live(&ask, &["-p", &pid]);
+            panic!("pidstat {line}\n{:#?}\n{:#?}", theirs.lines(), ours.lines());
+        };
+        assert!(theirs.lines().len() > 3, "{line}: nothing was shown");
+    }
+}
+
+/// The rows of a process and of its threads, without their time stamps.
+fn rows_of(printed: &Printed, tids: &[String]) -> Vec<String> {
+    let lines = printed.lines();
+    let rows = lines
+        .iter()
+        .filter(|line| line.split_ascii_whitespace().any(|word| tids.iter().any(|tid| tid == word)));
+    rows.map(|row| row[11.min(row.len())..].to_owned()).collect()
+}
+
+/// With every process asked for, kpidstat has its counters from the kernel where it may.
+#[test]
+fn a_stopped_process_looks_the_same_in_an_interval() {
+    let stopped = Stopped::start();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", stopped.0.id())).expect("it has threads");
+    let tids: Vec<String> =
+        tasks.map(|task| task.expect("a thread").file_name().to_string_lossy().into_owned()).collect();
+    assert!(tids.len() > 1);
+    let ask = Ask::parse("pidstat -urdwvRs -t -U -l -p ALL 1 1");
+    let (theirs, ours) = oracle::live(&ask, &[]);
+    let (theirs, ours) = (rows_of(&theirs, &tids), rows_of(&ours, &tids));
+    assert!(theirs.len() >= 7 * tids.len(), "{theirs:#?}");
+    assert_eq!(theirs, ours);
 }
 
 /// The man page says what is different on purpose.

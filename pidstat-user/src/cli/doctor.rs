@@ -105,7 +105,7 @@ fn options(out: &mut String) {
     match procfs::rare::locked_memory_bytes(proc_root) {
         Ok(None) => line("locked memory", "unlimited", out),
         Ok(Some(bytes)) => {
-            line("locked memory", format_args!("{} KiB (matters before 5.11 only)", bytes >> 10), out)
+            line("locked memory", format_args!("{} KiB (matters before 5.11 only)", bytes >> 10), out);
         }
         Err(error) => line("locked memory", error, out),
     }

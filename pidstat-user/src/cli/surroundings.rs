@@ -34,7 +34,8 @@ impl Surroundings {
         let asked = || (self.variable)("S_REPEAT_HEADER")?.parse::<u64>().ok().filter(|period| *period > 0);
         match self.terminal_rows {
             Some(rows) if rows > 2 => rows - 2,
-            Some(_) => 1,
+            // A terminal that does not know its size says 0.
+            Some(_) => 86_400,
             None => asked().unwrap_or(86_400),
         }
     }

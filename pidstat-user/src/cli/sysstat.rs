@@ -5,7 +5,8 @@
 
 use super::{
     args::{Args, Format, PidArg, ScopeArg},
-    plan::{Counting, Output, Plan},
+    output::Output,
+    plan::{Counting, From, Plan},
     surroundings::Surroundings,
 };
 use crate::{
@@ -264,6 +265,11 @@ impl Walk {
             plan.want.pids = Pids::Only(Vec::new());
             plan.filter.idle_too = true;
         }
+        let few = matches!(plan.want.pids, Pids::Only(_));
+        if plan.from == From::Auto && (few || !self.program.is_empty()) {
+            // A few processes are read from files sooner than a program is loaded, and what -e starts does not wait.
+            plan.from = From::Files(None);
+        }
         let always = self.headers(letters) || interval.is_none();
         self.style(&mut plan.output, always, around);
         Ok(Asked::Report(Box::new(plan), std::mem::take(&mut self.program)))
@@ -291,7 +297,7 @@ impl Walk {
                 }
             }
             Output::Json(style) => style.plain = true,
-            Output::Csv { .. } => {}
+            Output::Csv { .. } | Output::Pypidstat(_) => {}
         }
     }
 }

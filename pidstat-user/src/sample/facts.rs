@@ -33,6 +33,10 @@ impl Facts {
     pub const MEM_TOTAL: Facts = Facts(1 << 10);
     /// The name of the real user (`etc/passwd`).
     pub const USER: Facts = Facts(1 << 11);
+    /// Largest virtual size so far (`status`).
+    pub const PEAK: Facts = Facts(1 << 16);
+    /// Control group (`cgroup`).
+    pub const CGROUP: Facts = Facts(1 << 17);
 
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {

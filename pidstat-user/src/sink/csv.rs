@@ -57,6 +57,10 @@ impl Sink for Csv {
                         Value::Real(real) => write!(out, "{real:.4}"),
                         Value::Whole(whole) => write!(out, "{whole}"),
                         Value::Word(word) => write!(out, "{word}"),
+                        Value::Text(text) => {
+                            field(&text, out);
+                            Ok(())
+                        }
                         Value::Missing(_) => Ok(()),
                     };
                 }

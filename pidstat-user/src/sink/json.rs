@@ -55,7 +55,7 @@ impl Layout {
 impl Json {
     /// A sink of this style.
     pub fn new(style: Style) -> Json {
-        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        let times = Times::new(style.time.clone(), style.iso_date, style.zone.clone());
         Json { style, times, samples: 0 }
     }
 
@@ -92,11 +92,12 @@ impl Json {
                 out.extend_from_slice(b"{\"USER\": ");
                 string(user.as_bytes(), out);
             }
-            _ if self.style.users => {
-                let _ = write!(out, "{{\"USER\": \"{}\"", task.uid);
-            }
             _ => {
-                let _ = write!(out, "{{\"UID\": \"{}\"", task.uid);
+                let key = if self.style.users { "USER" } else { "UID" };
+                // To sysstat a user's number is a signed one.
+                let uid =
+                    if self.style.plain { i64::from(task.uid.cast_signed()) } else { i64::from(task.uid) };
+                let _ = write!(out, "{{\"{key}\": \"{uid}\"");
             }
         }
         if self.style.threads {
@@ -156,12 +157,12 @@ impl Sink for Json {
         layout.newline(4, out);
         out.push(b'{');
         layout.newline(5, out);
-        let _ = write!(out, "\"timestamp\": \"{}\"", self.times.time(frame.now_epoch_ns));
+        out.extend_from_slice(b"\"timestamp\": ");
+        string(self.times.time(frame.now_epoch_ns).as_bytes(), out);
         for table in &frame.tables {
             out.push(b',');
             layout.newline(5, out);
-            // JSON never joins reports, so a table has exactly one.
-            let _ = write!(out, "\"{}\": [", table.reports.first().map_or("", |report| report.json));
+            let _ = write!(out, "\"{}\": [", table.key());
             self.table(table, &layout, out);
             layout.newline(5, out);
             out.push(b']');
@@ -221,6 +222,10 @@ fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
         Value::Real(real) => write!(out, "{real:.decimals$}"),
         Value::Whole(whole) => write!(out, "{whole}"),
         Value::Word(word) => write!(out, "\"{word}\""),
+        Value::Text(text) => {
+            string(&text, out);
+            Ok(())
+        }
         Value::Missing(Missing::DoesNotApply | _) => write!(out, "null"),
     };
 }

@@ -49,11 +49,15 @@ pub struct Style {
     pub header_period: u64,
 }
 
+/// Characters that a stamp is padded to, if it is not longer.
+const STAMP_WIDTH: usize = 11;
+
 /// The text sink.
 #[derive(Debug)]
 pub struct Text {
     style: Style,
     times: Times,
+    stamp_width: usize,
     cells: Cells,
     samples: u64,
 }
@@ -61,9 +65,9 @@ pub struct Text {
 impl Text {
     /// A sink of this style.
     pub fn new(style: Style) -> Text {
-        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        let times = Times::new(style.time.clone(), style.iso_date, style.zone.clone());
         let cells = Cells::new(style.decimals, style.human, style.absent, style.palette.clone());
-        Text { style, times, cells, samples: 0 }
+        Text { style, times, cells, stamp_width: STAMP_WIDTH, samples: 0 }
     }
 
     fn table(&self, table: &Table<'_>, stamp: &str, header: Option<&str>, out: &mut Vec<u8>) {
@@ -80,7 +84,7 @@ impl Text {
 
     fn header(&self, columns: &[&Column], stamp: &str, out: &mut Vec<u8>) {
         out.push(b'\n');
-        pad(stamp, out);
+        let _ = write!(out, "{stamp:<width$}", width = self.stamp_width);
         out.extend_from_slice(if self.style.users { b"     USER" } else { b"   UID" });
         out.extend_from_slice(if self.style.threads { b"      TGID       TID" } else { b"       PID" });
         for column in columns {
@@ -91,7 +95,7 @@ impl Text {
 
     fn row(&self, row: &Row<'_>, columns: &[&Column], stamp: &str, place: &Place<'_>, out: &mut Vec<u8>) {
         let task = row.now;
-        pad(stamp, out);
+        let _ = write!(out, "{stamp:<width$}", width = self.stamp_width);
         self.ids(task, place, out);
         for column in columns {
             self.cells.put(column, column.value(row), row.sums.is_some(), out);
@@ -139,6 +143,7 @@ impl Text {
 
 impl Sink for Text {
     fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
+        self.stamp_width = self.times.time(epoch_ns).chars().count().max(STAMP_WIDTH);
         let _ = writeln!(
             out,
             "{} {} ({}) \t{} \t_{}_\t({} CPU)",
@@ -182,11 +187,6 @@ impl Sink for Text {
     fn wants_averages(&self) -> bool {
         !self.style.one_line
     }
-}
-
-/// Stamps are padded to eleven bytes.
-fn pad(stamp: &str, out: &mut Vec<u8>) {
-    let _ = write!(out, "{stamp:<11}");
 }
 
 /// How a row stands to the rows above it.

@@ -1,6 +1,7 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
 mod cputime;
+mod files;
 mod gather;
 mod hidden;
 mod known;
@@ -23,6 +24,7 @@ use crate::{
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
+use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
 use std::{os::fd::BorrowedFd, path::Path};
@@ -88,29 +90,20 @@ impl EbpfSource {
         Ok(system)
     }
 
-    /// Figures that are read per task whenever they are asked for, because they change by themselves.
+    /// Figures that are read per process whenever they are asked for, because they change by themselves.
     fn files_of_tasks(&mut self, out: &mut Sample) {
         let facts = self.want.facts;
-        if !facts.has(Facts::STACK) && !facts.has(Facts::FDS) {
+        if ![Facts::STACK, Facts::FDS, Facts::PEAK, Facts::CGROUP].iter().any(|fact| facts.has(*fact)) {
             return;
         }
-        let mut process = (0, Err(Missing::NotAsked), Err(Missing::NotAsked));
+        let mut process = OfFiles::default();
         for task in &mut out.tasks {
-            if task.key.tgid != process.0 {
-                process = (task.key.tgid, Err(Missing::NotAsked), Err(Missing::NotAsked));
-                if facts.has(Facts::STACK) {
-                    process.1 = if task.kernel_thread {
-                        Err(Missing::DoesNotApply)
-                    } else {
-                        self.reader.stack(task.key.tgid)
-                    };
-                }
-                if facts.has(Facts::FDS) {
-                    process.2 = self.reader.fds(task.key.tgid);
-                }
+            if task.key.tgid != process.tgid {
+                process = OfFiles::read(task, facts, &mut self.reader);
             }
-            // Threads share the address space and, all but always, the descriptors.
-            (task.stack, task.fds) = (process.1, process.2);
+            // Threads share the address space and, all but always, the descriptors and the group.
+            (task.stack, task.fds, task.peak_kib) = (process.stack, process.fds, process.peak_kib);
+            task.cgroup.clone_from(&process.cgroup);
         }
     }
 }

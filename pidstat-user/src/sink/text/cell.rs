@@ -49,6 +49,10 @@ impl Cells {
                 self.painted(Class::Id, format_args!(" {:>width$}", "-"), out);
             }
             (Value::Missing(_), _) => self.painted(Class::Zero, format_args!(" {:>width$}", "-"), out),
+            (Value::Text(text), _) => {
+                let blanks = width.saturating_sub(String::from_utf8_lossy(&text).chars().count());
+                self.bytes(Class::Name, [&b" ".repeat(blanks + 1), &text], out);
+            }
             (Value::Word(word), _) => self.painted(Class::Name, format_args!(" {word:>width$}"), out),
             (Value::Whole(number), Unit::CpuNumber) => {
                 // Three blanks, then the number, even where that makes the column wider.

@@ -310,9 +310,15 @@ impl<L: Names> Parser<'_, L> {
         if !self.cursor.take(")") {
             return Err(self.unclosed(at, word, ")"));
         }
-        let whole = if anchored { format!(r"\A(?:{pattern})\z") } else { pattern };
-        let regex = RegexBuilder::new(&whole).unicode(false).dot_matches_new_line(true).build();
-        let regex = regex.map_err(|error| ExprError::new(pattern_at, reason(&error)))?;
+        let build = |pattern: &str| {
+            let built = RegexBuilder::new(pattern).unicode(false).dot_matches_new_line(true).build();
+            built.map_err(|error| ExprError::new(pattern_at, reason(&error)))
+        };
+        // By itself first: `a)|(b` must not slip out of the parentheses that are put around it.
+        let mut regex = build(&pattern)?;
+        if anchored {
+            regex = build(&format!(r"\A(?:{pattern})\z"))?;
+        }
         Ok(Piece::condition(Condition::Matches(text, regex), at))
     }
 

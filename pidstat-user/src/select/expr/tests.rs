@@ -154,6 +154,7 @@ fn mistakes_are_shown_where_they_are() {
         ("match(n5, 'a')", 6, "match looks into text; this is a number"),
         ("match(t, 5)", 9, "the regular expression is a string: write match(t, 'regex')"),
         ("search(t, '(')", 10, "a bad regular expression: unclosed group"),
+        ("match(t, 'a)|(b')", 9, "a bad regular expression: unopened group"),
         ("n5 not 5", 7, "in must follow not here, as in pid not in [1, 2]"),
         ("n5 == [1]", 6, "a list stands only after in, as in pid in [1, 2]"),
         ("n5 in 5", 6, "in looks into a list or a text; this is a number"),

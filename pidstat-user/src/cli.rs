@@ -1,8 +1,10 @@
 //! The command line: what was typed, what will be done, what this machine allows.
 
 pub mod args;
+mod called;
 mod choice;
 pub mod doctor;
+pub mod exit;
 pub mod output;
 pub mod plan;
 mod pypidstat;

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod column;
 pub mod engine;
+pub mod job;
 pub mod kernel;
 pub mod rate;
 pub mod sample;

@@ -4,11 +4,11 @@ use jiff::tz::TimeZone;
 use pidstat_user::{
     cli::{
         Args, Plan, Surroundings,
-        args::Command,
-        doctor,
+        exit::{FAILED, NOTHING_MATCHED, UNSUPPORTED, USAGE},
         sysstat::{self, Asked, Edition, Refusal},
     },
     engine::{self, Failure, Outcome},
+    job,
     source::SourceError,
 };
 use std::{
@@ -17,15 +17,6 @@ use std::{
     process::{Command as Program, ExitCode},
     sync::atomic::{AtomicBool, Ordering},
 };
-
-/// A run-time error.
-const FAILED: u8 = 1;
-/// The command line makes no sense.
-const USAGE: u8 = 2;
-/// No process that was asked for exists.
-const NOTHING_MATCHED: u8 = 3;
-/// A privilege or a kernel feature is missing and there is no fallback.
-const UNSUPPORTED: u8 = 4;
 
 /// Whether the program was started without a standard output; the runtime puts /dev/null there before `main`.
 static STDOUT_MISSING: AtomicBool = AtomicBool::new(false);
@@ -52,8 +43,8 @@ fn main() -> ExitCode {
         return ExitCode::from(as_pidstat(&arguments));
     }
     let args = Args::read(arguments);
-    if let Some(Command::Doctor) = args.command {
-        return if doctor::examine() { ExitCode::SUCCESS } else { ExitCode::from(UNSUPPORTED) };
+    if let Some(command) = &args.command {
+        return ExitCode::from(job::run(command));
     }
     let around = surroundings();
     let plan = match Plan::new(&args, &around) {

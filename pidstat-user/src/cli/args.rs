@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::pypidstat;
+use super::{called, pypidstat};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -204,7 +204,7 @@ pub struct Args {
 }
 
 /// A job of its own.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Says what this machine allows, and what would allow more
     Doctor,
@@ -282,7 +282,7 @@ impl std::str::FromStr for PidArg {
 impl Args {
     /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
-        Args::parse_from(name_user(pypidstat::translate(arguments)))
+        Args::parse_from(name_user(called::translate(pypidstat::translate(arguments))))
     }
 
     /// What an empty command line asks for.
@@ -295,7 +295,7 @@ impl Args {
     /// # Errors
     /// What clap would have printed.
     pub fn try_read(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-        Args::try_parse_from(name_user(pypidstat::translate(arguments)))
+        Args::try_parse_from(name_user(called::translate(pypidstat::translate(arguments))))
     }
 }
 

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Files that know every stage.
-const JOINS: [&str; 3] = ["engine", "main", "lib"];
+const JOINS: [&str; 4] = ["engine", "job", "main", "lib"];
 
 /// Refuses imports against the flow.
 pub fn check(source: &Source) -> Vec<Complaint> {

@@ -1,0 +1,16 @@
+//! The subcommands, one file each: like the engine, they join the stages.
+
+use crate::cli::{args::Command, doctor, exit};
+
+/// Runs a subcommand to its end and says the exit code.
+pub fn run(command: &Command) -> u8 {
+    match command {
+        Command::Doctor => {
+            if doctor::examine() {
+                exit::OK
+            } else {
+                exit::UNSUPPORTED
+            }
+        }
+    }
+}

@@ -7,11 +7,13 @@ pub mod cgroup;
 pub mod facts;
 pub mod system;
 pub mod task;
+pub mod tree;
 
 pub use cgroup::Cgroup;
 pub use facts::{Facts, Pids, Want};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+pub use tree::Tree;
 
 /// Why a value is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,6 +4,7 @@ pub mod access;
 pub mod cgroup;
 pub mod files;
 pub mod host;
+pub mod inspect;
 pub mod io;
 pub mod live;
 pub mod machine;
@@ -21,6 +22,7 @@ pub mod threads;
 pub mod users;
 
 pub use host::host;
+pub use inspect::Inspector;
 pub use live::ProcSource;
 pub use reader::Reader;
 pub use threads::ThreadCounters;

@@ -89,11 +89,21 @@ impl Files {
         self.read_path(extent)
     }
 
+    /// The first bytes of what was read last.
+    pub fn last(&self, length: usize) -> &[u8] {
+        &self.bytes[..length.min(self.bytes.len())]
+    }
+
     /// Reads a file that stands beside the tasks.
     pub fn read_system(&mut self, file: &str) -> Result<&[u8], Refusal> {
+        self.read_system_up_to(file, Extent::Whole)
+    }
+
+    /// Reads so much of a file that stands beside the tasks.
+    pub fn read_system_up_to(&mut self, file: &str, extent: Extent) -> Result<&[u8], Refusal> {
         self.path.clear();
         self.path.extend_from_slice(file.as_bytes());
-        self.read_path(Extent::Whole)
+        self.read_path(extent)
     }
 
     /// Says whether a file of a task is there now.
@@ -118,6 +128,49 @@ impl Files {
         self.path_of(at, directory);
         let fd = self.open_path(libc::O_DIRECTORY)?;
         list(fd.as_raw_fd(), &mut self.listing, each)
+    }
+
+    /// Calls `each` with the name of every entry of a directory that stands beside the tasks.
+    pub fn list_system(&mut self, directory: &str, each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        self.path.clear();
+        self.path.extend_from_slice(directory.as_bytes());
+        // A link in a recorded tree could lead round in a circle; the kernel has none among these.
+        let fd = self.open_path(libc::O_DIRECTORY | libc::O_NOFOLLOW)?;
+        list(fd.as_raw_fd(), &mut self.listing, each)
+    }
+
+    /// Where a link of a task leads.
+    pub fn read_link(&mut self, at: Place, link: &str) -> Result<&[u8], Refusal> {
+        self.path_of(at, link);
+        self.path.push(0);
+        // SAFETY: the path ends with the NUL just pushed, the directory is open for as long as `self` lives, and the
+        // kernel writes at most `bytes.len()` bytes into `bytes`.
+        let length = unsafe {
+            libc::readlinkat(
+                self.root.as_raw_fd(),
+                self.path.as_ptr().cast(),
+                self.bytes.as_mut_ptr().cast(),
+                self.bytes.len(),
+            )
+        };
+        let length = usize::try_from(length).map_err(|_| last_refusal())?;
+        Ok(&self.bytes[..length])
+    }
+
+    /// The `st_mode` of what a link of a task leads to.
+    pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
+        self.path_of(at, link);
+        self.path.push(0);
+        let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the path ends with the NUL just pushed, the directory is open for as long as `self` lives, and `about`
+        // is room for one stat, which the call fills.
+        let error =
+            unsafe { libc::fstatat(self.root.as_raw_fd(), self.path.as_ptr().cast(), about.as_mut_ptr(), 0) };
+        if error != 0 {
+            return Err(last_refusal());
+        }
+        // SAFETY: the call succeeded, so it filled the whole structure.
+        Ok(unsafe { about.assume_init() }.st_mode)
     }
 
     fn path_of(&mut self, at: Place, file: &str) {

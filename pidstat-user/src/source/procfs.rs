@@ -3,7 +3,9 @@
 pub mod access;
 pub mod cgroup;
 pub mod files;
+pub mod groups;
 pub mod host;
+pub mod interface;
 pub mod io;
 pub mod live;
 pub mod machine;

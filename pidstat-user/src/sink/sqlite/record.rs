@@ -4,7 +4,6 @@ use rusqlite::{
     CachedStatement, Connection, ToSql,
     types::{ToSqlOutput, ValueRef},
 };
-use std::collections::HashSet;
 
 /// A column of `record`, besides `record_id` and `ts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +60,7 @@ pub fn create(
         "CREATE TABLE IF NOT EXISTS record (\nrecord_id INTEGER PRIMARY KEY NOT NULL,\nts REAL NOT NULL{columns}\n);
          CREATE TABLE IF NOT EXISTS meta (\nkey TEXT PRIMARY KEY NOT NULL,\nvalue TEXT NOT NULL\n);"
     ))?;
-    let there: HashSet<String> = change
-        .prepare("SELECT name FROM pragma_table_info('record')")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for field in fields.iter().filter(|field| !there.contains(&field.name)) {
-        change.execute_batch(&format!("ALTER TABLE record ADD COLUMN {} {}", field.name, kind(field)))?;
-    }
+    super::add_columns(&change, "record", fields.iter().map(|field| (field.name.as_str(), kind(field))))?;
     for (key, value) in meta {
         change.execute("REPLACE INTO meta VALUES (?1, ?2)", (key, value))?;
     }
@@ -86,7 +79,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Begins the sample of the moment `ts`, in seconds since the epoch; microseconds are kept, as in Procpath.
+    /// Begins the sample of the moment `ts`, in seconds since the epoch.
     ///
     /// # Errors
     /// What SQLite said: the tables are not those of `fields`.
@@ -95,7 +88,7 @@ impl<'a> Rows<'a> {
         let marks = ",?".repeat(fields.len());
         let mut insert =
             connection.prepare_cached(&format!("INSERT INTO record(ts{names}) VALUES (?{marks})"))?;
-        insert.raw_bind_parameter(1, (ts * 1e6).round() / 1e6)?;
+        insert.raw_bind_parameter(1, ts)?;
         Ok(Rows { insert, columns: fields.len(), written: 0 })
     }
 

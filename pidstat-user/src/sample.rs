@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod facts;
+pub mod node;
 pub mod stored;
 pub mod system;
 pub mod task;

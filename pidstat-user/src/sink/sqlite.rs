@@ -5,7 +5,7 @@ pub mod record;
 pub mod sample;
 
 pub use file::{File, Usual};
-pub use record::{Cell, Field, Rows};
+pub use record::Rows;
 
 use rusqlite::Connection;
 use std::{collections::HashSet, path::PathBuf};

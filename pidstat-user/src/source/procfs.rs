@@ -7,6 +7,7 @@ pub mod host;
 pub mod io;
 pub mod live;
 pub mod machine;
+pub mod node;
 pub mod number;
 pub mod passwd;
 pub mod rare;

@@ -5,7 +5,9 @@
 
 pub mod cgroup;
 pub mod facts;
+pub mod node;
 pub mod socket;
+pub mod stored;
 pub mod system;
 pub mod task;
 
@@ -39,6 +41,19 @@ pub enum Missing {
 }
 
 impl Missing {
+    /// Every reason.
+    pub const ALL: [Missing; 9] = [
+        Missing::NotAsked,
+        Missing::NoPermission,
+        Missing::Gone,
+        Missing::NotInKernel,
+        Missing::NotMeasured,
+        Missing::NotInSource,
+        Missing::WentBackwards,
+        Missing::NoEarlier,
+        Missing::DoesNotApply,
+    ];
+
     /// Says the reason in a few words, for JSON, `doctor` and messages.
     pub fn reason(self) -> &'static str {
         match self {

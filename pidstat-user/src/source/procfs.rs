@@ -9,6 +9,7 @@ pub mod interface;
 pub mod io;
 pub mod live;
 pub mod machine;
+pub mod node;
 pub mod number;
 pub mod passwd;
 pub mod rare;

@@ -11,6 +11,7 @@ pub mod proc;
 mod pypidstat;
 pub mod surroundings;
 pub mod sysstat;
+pub mod tree;
 
 pub use args::Args;
 pub use plan::Plan;

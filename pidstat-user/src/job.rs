@@ -1,5 +1,7 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+pub mod environment;
+pub mod meta;
 mod proc;
 
 use crate::cli::{args::Command, doctor, exit};

@@ -5,6 +5,7 @@ pub mod json;
 pub mod pprint;
 pub mod pypidstat;
 pub mod sheet;
+pub mod sqlite;
 pub mod text;
 mod time;
 

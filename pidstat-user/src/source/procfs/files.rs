@@ -3,6 +3,7 @@
 use super::number;
 use crate::sample::Missing;
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -161,16 +162,30 @@ impl Files {
     pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
         self.path_of(at, link);
         self.path.push(0);
-        let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: the path ends with the NUL just pushed, the directory is open for as long as `self` lives, and `about`
-        // is room for one stat, which the call fills.
-        let error =
-            unsafe { libc::fstatat(self.root.as_raw_fd(), self.path.as_ptr().cast(), about.as_mut_ptr(), 0) };
-        if error != 0 {
-            return Err(last_refusal());
-        }
-        // SAFETY: the call succeeded, so it filled the whole structure.
-        Ok(unsafe { about.assume_init() }.st_mode)
+        mode(self.root.as_raw_fd(), &self.path)
+    }
+
+    /// Calls `each` with the mode of what every entry of a directory of a task leads to. Entries that are gone or lead
+    /// nowhere are left out.
+    pub fn modes(&mut self, at: Place, directory: &str, mut each: impl FnMut(u32)) -> Result<(), Refusal> {
+        self.path_of(at, directory);
+        let fd = self.open_path(libc::O_DIRECTORY)?;
+        let mut refused = Ok(());
+        let mut path = Vec::new();
+        list(fd.as_raw_fd(), &mut self.listing, |name| {
+            if name == b"." || name == b".." {
+                return;
+            }
+            path.clear();
+            path.extend_from_slice(name);
+            path.push(0);
+            match mode(fd.as_raw_fd(), &path) {
+                Ok(mode) => each(mode),
+                Err(Refusal(libc::EACCES)) => refused = Err(Refusal(libc::EACCES)),
+                Err(_) => {}
+            }
+        })?;
+        refused
     }
 
     fn path_of(&mut self, at: Place, file: &str) {
@@ -233,6 +248,18 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
             bytes.resize(length * 2, 0);
         }
     }
+}
+
+/// The `st_mode` of what a path below an open directory leads to; the path ends with a NUL.
+fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
+    let path = CStr::from_bytes_until_nul(path).map_err(|_| Refusal(libc::EINVAL))?;
+    let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the path is a string that ends with a NUL, and `about` is room for one stat, which the call fills.
+    if unsafe { libc::fstatat(directory, path.as_ptr(), about.as_mut_ptr(), 0) } != 0 {
+        return Err(last_refusal());
+    }
+    // SAFETY: the call succeeded, so it filled the whole structure.
+    Ok(unsafe { about.assume_init() }.st_mode)
 }
 
 /// Walks a directory by getdents64(2).

@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, proc::ProcArgs, pypidstat};
+use super::{called, csv::CsvArgs, proc::ProcArgs, pypidstat};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -210,6 +210,8 @@ pub enum Command {
     Doctor,
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
+    /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
+    Csv(CsvArgs),
 }
 
 /// What `-T` takes.

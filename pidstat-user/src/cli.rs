@@ -10,6 +10,7 @@ pub mod plan;
 mod pypidstat;
 pub mod surroundings;
 pub mod sysstat;
+pub mod tree;
 
 pub use args::Args;
 pub use plan::Plan;

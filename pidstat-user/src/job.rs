@@ -1,5 +1,8 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+pub mod environment;
+pub mod meta;
+
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.

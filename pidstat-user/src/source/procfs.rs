@@ -3,10 +3,13 @@
 pub mod access;
 pub mod cgroup;
 pub mod files;
+pub mod groups;
 pub mod host;
+pub mod interface;
 pub mod io;
 pub mod live;
 pub mod machine;
+pub mod node;
 pub mod number;
 pub mod passwd;
 pub mod rare;

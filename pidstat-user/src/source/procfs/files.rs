@@ -120,6 +120,32 @@ impl Files {
         list(fd.as_raw_fd(), &mut self.listing, each)
     }
 
+    /// Calls `each` with the mode of what every entry of a directory of a task leads to. Entries that are gone or lead
+    /// nowhere are left out.
+    pub fn modes(&mut self, at: Place, directory: &str, mut each: impl FnMut(u32)) -> Result<(), Refusal> {
+        self.path_of(at, directory);
+        let fd = self.open_path(libc::O_DIRECTORY)?;
+        let mut refused = Ok(());
+        let mut path = Vec::new();
+        list(fd.as_raw_fd(), &mut self.listing, |name| {
+            if name == b"." || name == b".." {
+                return;
+            }
+            path.clear();
+            path.extend_from_slice(name);
+            path.push(0);
+            let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
+            // SAFETY: the path ends with the NUL just pushed, the directory is open, and `about` is room for one stat.
+            if unsafe { libc::fstatat(fd.as_raw_fd(), path.as_ptr().cast(), about.as_mut_ptr(), 0) } == 0 {
+                // SAFETY: the call succeeded, so it filled the whole structure.
+                each(unsafe { about.assume_init() }.st_mode);
+            } else if last_refusal() == Refusal(libc::EACCES) {
+                refused = Err(Refusal(libc::EACCES));
+            }
+        })?;
+        refused
+    }
+
     fn path_of(&mut self, at: Place, file: &str) {
         self.path.clear();
         number::push(&mut self.path, at.pid);

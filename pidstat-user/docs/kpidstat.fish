@@ -72,3 +72,9 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
+ndjson\t'One object per row and line'
+csv\t'One line per row'
+pprint\t'What Python\'s pprint prints'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -l procfs -d 'Read another procfs, or a copy of one' -r -F

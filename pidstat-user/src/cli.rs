@@ -8,6 +8,7 @@ pub mod exit;
 pub mod output;
 pub mod plan;
 mod pypidstat;
+pub mod record;
 pub mod surroundings;
 pub mod sysstat;
 pub mod tree;

@@ -2,12 +2,14 @@
 
 pub mod environment;
 pub mod meta;
+pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod json;
 pub mod pypidstat;
+pub mod recording;
 pub mod sqlite;
 pub mod text;
 mod time;

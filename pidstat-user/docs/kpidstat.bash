@@ -19,6 +19,9 @@ _kpidstat() {
             kpidstat,doctor)
                 cmd="kpidstat__subcmd__doctor"
                 ;;
+            kpidstat,proc)
+                cmd="kpidstat__subcmd__proc"
+                ;;
             kpidstat,record)
                 cmd="kpidstat__subcmd__record"
                 ;;
@@ -29,7 +32,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor record"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor proc record"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -133,6 +136,28 @@ _kpidstat() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kpidstat__subcmd__proc)
+            opts="-o --procfs stat statm status io schedstat maps smaps_rollup mountinfo mountstats fd limits cgroup environ cmdline net sys"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                -o)
+                    COMPREPLY=($(compgen -W "json ndjson csv pprint" -- "${cur}"))
+                    return 0
+                    ;;
+                --procfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

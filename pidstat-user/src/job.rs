@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod meta;
+mod proc;
 pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
@@ -9,6 +10,7 @@ use crate::cli::{args::Command, doctor, exit};
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Proc(args) => proc::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

@@ -3,6 +3,7 @@
 pub mod environment;
 pub mod meta;
 mod proc;
+pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
 
@@ -10,6 +11,7 @@ use crate::cli::{args::Command, doctor, exit};
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK

@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, proc::ProcArgs, pypidstat};
+use super::{called, proc::ProcArgs, pypidstat, record::RecordArgs};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -215,6 +215,8 @@ pub enum Command {
     Doctor,
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
+    /// Records processes into a database, sample by sample
+    Record(Box<RecordArgs>),
 }
 
 /// What `-T` takes.

@@ -10,6 +10,7 @@ pub mod output;
 pub mod plan;
 pub mod proc;
 mod pypidstat;
+pub mod record;
 pub mod surroundings;
 pub mod sysstat;
 pub mod tree;

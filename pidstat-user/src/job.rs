@@ -4,6 +4,7 @@ mod csv;
 pub mod environment;
 pub mod meta;
 mod proc;
+pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
 
@@ -12,6 +13,7 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK

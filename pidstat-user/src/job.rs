@@ -1,5 +1,7 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+pub mod plot;
+
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.
@@ -12,5 +14,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod plot;
 pub mod pypidstat;
 pub mod text;
 mod time;

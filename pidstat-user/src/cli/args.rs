@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, pypidstat};
+use super::{called, plot::PlotArgs, pypidstat};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -208,6 +208,8 @@ pub struct Args {
 pub enum Command {
     /// Says what this machine allows, and what would allow more
     Doctor,
+    /// Draws a recording: lines over time as SVG or PNG
+    Plot(Box<PlotArgs>),
 }
 
 /// What `-T` takes.

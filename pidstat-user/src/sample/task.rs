@@ -154,7 +154,7 @@ pub struct Traffic {
 }
 
 /// One process or one thread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Identity.
     pub key: TaskKey,

@@ -3,6 +3,7 @@
 mod csv;
 pub mod environment;
 pub mod meta;
+pub mod plot;
 mod proc;
 pub mod record;
 
@@ -21,5 +22,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

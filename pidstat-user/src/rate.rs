@@ -5,6 +5,7 @@
 
 pub mod average;
 pub mod pair;
+pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};

@@ -26,7 +26,7 @@ const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-pub const TESTS: [Need; 8] = [
+pub const TESTS: [Need; 12] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
@@ -35,6 +35,10 @@ pub const TESTS: [Need; 8] = [
     ("unshare", "util-linux"),
     ("ps", "procps"),
     ("python3", "python3"),
+    ("taskset", "util-linux"),
+    ("jq", "jq"),
+    ("sqlite3", "sqlite3"),
+    ("gnuplot", "gnuplot-nox"),
 ];
 
 /// What `vm` starts.

@@ -1,0 +1,234 @@
+//! The documented examples of the programs that kpidstat takes over, typed as their documentation types them.
+//!
+//! Numbered as the acceptance list of the reference; G5 belongs to the live views and G16 to the network reports.
+
+use pidstat_tests::tool;
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::{fs::symlink, process::CommandExt as _},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// A folder whose programs have the old names, and where the commands run.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["kpidstat", "pidstat.py", "pypidstat", "linuxprocfs.py", "procpath", "iotop"] {
+            symlink(tool::kpidstat(), folder.path().join(name)).unwrap();
+        }
+        Desk(folder)
+    }
+
+    /// What `sh` makes of a line from the documentation.
+    fn sh(&self, line: &str) -> Output {
+        let path = format!("{}:/usr/bin:/bin", self.0.path().display());
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.0.path()).env_clear();
+        command.env("PATH", path).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("HOME", self.0.path());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What it prints; it must end well.
+    fn says(&self, line: &str) -> String {
+        let output = self.sh(line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Processes that end with the test.
+struct Family(Child);
+
+impl Family {
+    /// A shell with a child and a grandchild, all asleep.
+    fn asleep() -> Family {
+        let script = "sh -c 'sleep 1000 & wait' & wait";
+        let mut command = Command::new("sh");
+        // A group of its own, so that all can be ended at once.
+        let family = Family(command.args(["-c", script]).process_group(0).spawn().unwrap());
+        while family.members().len() < 3 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        family
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The parent and everyone below, by their parents in /proc: parent first.
+    fn members(&self) -> Vec<u32> {
+        let mut all = vec![self.pid()];
+        let mut next = 0;
+        while next < all.len() {
+            let pid = all[next];
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            all.extend(children.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+            next += 1;
+        }
+        all
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        // SAFETY: the group is that of our child, which was not waited for yet, so the number is still its own.
+        unsafe { libc::killpg(libc::pid_t::try_from(self.pid()).unwrap(), libc::SIGKILL) };
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn g1_pypidstats_help_has_its_options() {
+    let help = Desk::new().says("pidstat.py --help");
+    let usage: String = help.lines().take_while(|line| !line.is_empty()).collect();
+    for option in [
+        "[-h]",
+        "[-v]",
+        "[-u]",
+        "[-r]",
+        "[-w]",
+        "[-d]",
+        "[-n]",
+        "[-l]",
+        "[-p ",
+        "[--comm_regex ",
+        "[--dev ",
+        "[--ignore]",
+    ] {
+        assert!(usage.contains(option), "{option}: {usage}");
+    }
+    assert!(usage.contains("itv") && usage.contains("count"), "{usage}");
+}
+
+#[test]
+fn g2_pypidstats_table_of_proxies() {
+    let desk = Desk::new();
+    let mut load = Command::new("taskset")
+        .args(["-c", "0", "sh", "-c", "while :; do :; done", "a proxy"])
+        .spawn()
+        .unwrap();
+    // The example's interval is 2; ten of those would take the patience of whoever runs the tests.
+    let shown = desk.says("pidstat.py --comm_regex .*proxy.* --ignore -u -r -w -d -l 0.2 10");
+    load.kill().unwrap();
+    load.wait().unwrap();
+    let header = "Time                 PID    User    %usr   %sys   %guest %wait  %CPU   CPU_ID  minflt/s majflt/s \
+                  VSZ      RSS      VmPeak(KB)   %MEM  kB_rd/s  kB_wr/s  kB_cwr/s  iodelay  cswch/s  nvcswch/s Command";
+    let mut lines = shown.lines();
+    assert_eq!(lines.next().unwrap().trim_end(), header);
+    let rows: Vec<&str> = lines.filter(|line| line.contains(&format!(" {} ", load.id()))).collect();
+    assert_eq!(rows.len(), 10, "{shown}");
+    for row in rows {
+        // Date, time, PID, user, five shares, then the CPU: the shell is bound to the first.
+        assert_eq!(row.split_whitespace().nth(9), Some("0"), "{row}");
+        assert!(row.contains("while :; do :; done a proxy"), "{row}");
+    }
+}
+
+/// The keys of procutils' README.
+const STAT: &str = "arg_end arg_start blkio_ticks blocked_sig cgtime cmaj_flt cmin_flt cstime cutime eip end_code end_data \
+                    env_end env_start esp exit_code exit_signal flags gtim maj_flt min_flt mm nice num_threads \
+                    pending_sig pgid pid policy ppid priority rsslim rt_priority sid sigcatch_sig sigign_sig start_brk \
+                    start_code start_data start_stack start_time state stime task tcomm tty_nr tty_pgrp utime vsize wchan";
+const STATUS: &str = "CapBnd CapEff CapInh CapPrm Cpus_allowed Cpus_allowed_list FDSize Gid Groups Mems_allowed \
+                      Mems_allowed_list Name PPid Pid Seccomp ShdPnd SigBlk SigCgt SigIgn SigPnd SigQ State Tgid Threads \
+                      TracerPid Uid VmData VmExe VmHWM VmLck VmLib VmPTE VmPeak VmPin VmRSS VmSize VmStk VmSwap \
+                      nonvoluntary_ctxt_switches voluntary_ctxt_switches";
+const MOUNT: &str =
+    "devname major_s_dev minor_s_dev mnt_id mnt_opts mnt_path parent_mnt_pid root sb_opts type";
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn g3_procutils_readers_of_our_own_process() {
+    let desk = Desk::new();
+    let read = |reader: &str| -> Value {
+        serde_json::from_str(&desk.says(&format!("kpidstat proc {reader} SELF -o json"))).unwrap()
+    };
+    let set = |names: &'static str| names.split_whitespace().collect::<BTreeSet<&str>>();
+    let stat = read("stat");
+    assert_eq!(keys(&stat), set(STAT));
+    for (key, value) in stat.as_object().unwrap() {
+        assert!(value.is_i64() || value.is_u64() || key == "tcomm" || key == "state", "{key}: {value}");
+    }
+    assert_eq!((&stat["tcomm"], &stat["state"]), (&"(kpidstat)".into(), &"running".into()));
+    assert_eq!(keys(&read("statm")), set("data resident shared size text"));
+    let status = read("status");
+    assert!(keys(&status).is_superset(&set(STATUS)), "{status}");
+    assert!(status.as_object().unwrap().values().all(Value::is_string));
+    let mounts = read("mountinfo");
+    for mount in mounts.as_array().unwrap() {
+        assert!(keys(mount).is_superset(&set(MOUNT)), "{mount}");
+        assert!(
+            mount["mnt_id"].is_u64() && mount["parent_mnt_pid"].is_u64() && mount["major_s_dev"].is_string()
+        );
+        assert!(mount["mnt_opts"].as_str().unwrap().split(',').all(|option| option != "relatim"));
+        assert!(mount.get("shared").is_none_or(Value::is_u64));
+    }
+    for mount in read("mountstats").as_array().unwrap() {
+        let (_, about) = mount.as_object().unwrap().iter().next().unwrap();
+        assert!(
+            mount.as_object().unwrap().len() == 1 && about["fstype"].is_string() && about["path"].is_string()
+        );
+    }
+    let io = read("io");
+    assert_eq!(keys(&io), set("cancelled_write_bytes rchar read_bytes syscr syscw wchar write_bytes"));
+    assert!(io.as_object().unwrap().values().all(Value::is_u64));
+    for mapping in read("maps").as_array().unwrap() {
+        assert_eq!(keys(mapping), set("end inode major_devid minor_devid pageoff path permission start"));
+        assert!(mapping["start"].as_u64() < mapping["end"].as_u64());
+    }
+    let net: Value = serde_json::from_str(&desk.says("kpidstat proc net -o json")).unwrap();
+    for key in
+        "bpf_jit_enable busy_poll busy_read dev_weight flow_limit_table_len message_burst message_cost \
+                netdev_budget netdev_max_backlog netdev_tstamp_prequeue optmem_max rmem_default"
+            .split_whitespace()
+    {
+        // An ordinary user may not read all of them, and a network namespace has not all of them.
+        let there = fs::read(Path::new("/proc/sys/net/core").join(key)).is_ok();
+        assert_eq!(net[format!("core/{key}")].is_i64(), there, "{key}");
+    }
+    assert!(desk.says("kpidstat proc statm SELF").starts_with("{'data': "));
+}
+
+#[test]
+fn g4_linuxprocfs_options() {
+    let desk = Desk::new();
+    let help = desk.says("linuxprocfs.py -h");
+    for option in [
+        "-s, --stat",
+        "-S, --status",
+        "-i, --io",
+        "-t, --titles",
+        "-r, --repeat",
+        "-w, --sleep",
+        "-p, --processes",
+    ] {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+    let family = Family::asleep();
+    let pid = family.pid();
+    let titled = desk.says("linuxprocfs.py -t");
+    assert!(titled.starts_with("pid,comm,state,ppid,pgrp,session,tty_nr,tpgid,flags,minflt,"), "{titled}");
+    let columns = titled.lines().next().unwrap().split(',').count();
+    assert_eq!(
+        (columns, titled.lines().next().unwrap().ends_with(",guest_time,cguest_time,error")),
+        (45, true)
+    );
+    assert!(titled.lines().any(|line| line.starts_with(&format!("{pid},sh,S,"))));
+    assert!(desk.says("linuxprocfs.py -S").contains(",sh,"));
+    let io = desk.says(&format!("linuxprocfs.py -i {pid}"));
+    assert_eq!((io.lines().count(), io.split(',').nth(2)), (1, Some(pid.to_string().as_str())));
+    let processes = desk.says("linuxprocfs.py -p").lines().count();
+    assert!(processes <= desk.says("linuxprocfs.py").lines().count());
+    let repeated = desk.says(&format!("timeout -s INT 2.5 linuxprocfs.py -r -w 1 {pid}; test $? = 124"));
+    assert_eq!(repeated.lines().count(), 3, "{repeated}");
+    assert_eq!(desk.says(&format!("linuxprocfs.py {pid} {}", family.members()[1])).lines().count(), 2);
+}

@@ -4,8 +4,8 @@ use crate::{
     cli::{Plan, plan::From},
     clock::Clock,
     kernel::Reason,
-    rate::{self, Averages, Span},
-    sample::{Facts, Pids, Sample, Want},
+    rate::{self, Averages, Ended, Span},
+    sample::{End as SampleEnd, Facts, Pids, Sample, Want},
     select::{self, Verdict},
     sink::{End, Frame, Sink, Table},
     source::{
@@ -20,6 +20,7 @@ use std::{
     mem,
     os::fd::OwnedFd,
     path::Path,
+    time::Duration,
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -92,6 +93,11 @@ fn open_ebpf(want: &Want) -> Result<EbpfSource, Reason> {
     EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), want)
 }
 
+/// How long the last report waits for records of processes that ended before it, and how often it looks.
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// See [`LATE_MAX`].
+const LATE_STEP: Duration = Duration::from_millis(10);
+
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
@@ -102,6 +108,7 @@ struct Run<'a> {
     before: Sample,
     now: Sample,
     averages: Averages,
+    ended: Ended,
     shown_ever: bool,
     /// Samples shown so far.
     taken: u64,
@@ -122,6 +129,7 @@ impl<'a> Run<'a> {
             before: Sample::default(),
             now: Sample::default(),
             averages: Averages::default(),
+            ended: Ended::default(),
             shown_ever: false,
             taken: 0,
         })
@@ -153,21 +161,42 @@ impl<'a> Run<'a> {
                 }
                 other => other?,
             }
-            if self.sink.wants_averages() {
-                rate::keep_departed(&self.before, &mut self.now);
+            if self.plan.count == Some(self.taken + 1) {
+                self.wait_for_late(&mut signals).await;
             }
             let shown = self.show(&baseline, false)?;
+            if self.sink.wants_averages() {
+                let span = Span::between(&self.before, &self.now, 1, self.plan.of_machine);
+                self.ended.add(&self.before, &self.now, &span);
+            }
             self.averages.add(&self.now);
+            let leaving = self.now.departed.iter().any(|task| matches!(task.end, SampleEnd::Leaving { .. }));
             mem::swap(&mut self.before, &mut self.now);
             self.taken += 1;
-            all_gone = !shown && matches!(self.plan.want.pids, Pids::Only(_));
+            all_gone = !shown && !leaving && matches!(self.plan.want.pids, Pids::Only(_));
         }
         self.sink.stop(end, &mut self.out);
         if self.sink.wants_averages() && self.taken > 0 && !all_gone {
             mem::swap(&mut self.before, &mut self.now);
+            self.ended.put_into(&mut self.now);
             self.show(&baseline, true)?;
         }
         self.finish()
+    }
+
+    /// Processes that ended before the last sample send their records later; the report waits for them, but not for long.
+    async fn wait_for_late(&mut self, signals: &mut Signals) {
+        let end = tokio::time::Instant::now() + LATE_MAX;
+        while self.source.late(&self.before, &mut self.now, tokio::time::Instant::now() >= end) {
+            tokio::select! {
+                biased;
+                () = signals.any() => {
+                    self.source.late(&self.before, &mut self.now, true);
+                    return;
+                }
+                () = tokio::time::sleep(LATE_STEP) => {}
+            }
+        }
     }
 
     fn since_boot(mut self) -> Result<Outcome, Failure> {
@@ -234,7 +263,7 @@ fn tables<'a>(
 ) -> Vec<Table<'a>> {
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
     let departed = rate::departed(before, now, span).filter(|row| {
-        traffic
+        (traffic || !row.traffic_only)
             && match &plan.want.pids {
                 Pids::All => true,
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
@@ -282,12 +311,12 @@ impl Signals {
 struct Ticks {
     /// None where a story moves the clock.
     timer: Option<Interval>,
-    period: std::time::Duration,
+    period: Duration,
     wakeup: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Ticks {
-    fn new(clock: &Clock, period: std::time::Duration, wakeup: Option<OwnedFd>) -> io::Result<Ticks> {
+    fn new(clock: &Clock, period: Duration, wakeup: Option<OwnedFd>) -> io::Result<Ticks> {
         let timer = matches!(clock, Clock::Real).then(|| {
             let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
             // A late sample makes its interval longer; it is not made up for.

@@ -3,7 +3,7 @@
 use super::{Column, Report, Scope, Unit, Value};
 use crate::{
     rate::Row,
-    sample::{Facts, Missing, Reading, Task},
+    sample::{End, Facts, Missing, Reading, Task},
 };
 
 /// CPU time of the task.
@@ -144,6 +144,10 @@ pub(super) const CHILDREN: Report = Report {
 /// Whether a time grew by so much that two decimals show it. Nearly every task runs for some microseconds, and rows of
 /// zeros help nobody; where only ticks are known, one tick is always enough, as in sysstat.
 fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
+    // Of a process that ended, this is the only report there will ever be.
+    if let End::Exited(_) = row.now.end {
+        return row.changed(time_ns);
+    }
     let least_ns = (row.span.elapsed_centis * 1e7 * 0.000_05).min(1e7);
     row.distance(time_ns) as f64 >= least_ns && row.changed(time_ns)
 }

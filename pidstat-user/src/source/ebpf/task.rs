@@ -2,6 +2,7 @@
 
 use super::{
     cputime::{adjust, never_back},
+    exits::Exits,
     gather::{Gather, NO_ROW, Shape, Sum},
     known::Known,
 };
@@ -9,6 +10,7 @@ use crate::{
     kernel::{
         Attached, Kernel, Object, Reason,
         bpf::{IterBuffer, IterLink, IterProgram, Scope},
+        net::PidNamespace,
         task,
     },
     sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
@@ -47,29 +49,32 @@ enum Links {
 }
 
 impl Walk {
-    /// Loads the program and links it to what is wanted.
+    /// Loads the program and links it to what is wanted. The exit hooks are attached first if sums over all threads are
+    /// wanted: with them the second value, or why there are none.
     ///
     /// # Errors
     /// Why this machine or this user cannot have it.
     pub fn open(
         kernel: &Kernel,
-        level: u32,
+        ours: PidNamespace,
+        ring_bytes: u32,
         want: &Want,
         host: &Host,
         traffic: Reading<Traffic>,
-    ) -> Result<Walk, Reason> {
-        let mut asked = 0;
+    ) -> Result<(Walk, Option<Result<Exits, Reason>>), Reason> {
+        let mut asked = if want.sum_threads { want::DEAD | want::OWN_IO } else { 0 };
         for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
             if want.facts.has(fact) {
                 asked |= bit;
             }
         }
-        let globals = task::globals(kernel.btf(), asked, level)?;
+        let globals = task::globals(kernel.btf(), asked, ours, ring_bytes)?;
         let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
         // The program outlives the object: links and open iterators hold it, and it holds its frozen globals.
         let Attached::Iter(program) = object.attach(kernel, &task::WALK)? else {
             return Err(Reason::Other("the iterator is not one".into()));
         };
+        let exits = want.sum_threads.then(|| Exits::attach(kernel, object));
         let failed = |error: &io::Error| Reason::of_call("link creation", error);
         let whole = program.link(Scope::All).map_err(|error| failed(&error))?;
         let restrictable = program.link(Scope::Process(1)).is_ok();
@@ -80,17 +85,18 @@ impl Walk {
             }
             _ => Links::Whole(whole),
         };
-        Ok(Walk {
+        let walk = Walk {
             program,
             links,
             restrictable,
             buffer: IterBuffer::default(),
             shape: Shape {
                 want: want.clone(),
-                offsets: task::offsets(kernel.btf(), level)?,
+                offsets: task::offsets(kernel.btf(), ours.level)?,
                 tick_ns: 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000),
                 page_bytes: host.page_bytes,
                 traffic,
+                exits: matches!(exits, Some(Ok(_))),
             },
             gather: Gather::default(),
             again: Gather::default(),
@@ -98,7 +104,8 @@ impl Walk {
             known: Vec::new(),
             spare: Vec::new(),
             order: Vec::new(),
-        })
+        };
+        Ok((walk, exits))
     }
 
     /// Walks, and adds a row for each wanted task to `rows`.
@@ -149,7 +156,7 @@ impl Walk {
         for sum in &self.gather.sums {
             while old.next_if(|known| known.tgid < sum.tgid).is_some() {}
             let same = |known: &Known| known.tgid == sum.tgid && known.start_ns == sum.start_ns;
-            let mut known = old.next_if(same).unwrap_or_else(|| Known::new(sum));
+            let mut known = old.next_if(same).unwrap_or_else(|| Known::new(sum, previous));
             let before = marks.iter().take_while(|mark| mark.tgid < sum.tgid).count();
             let own = marks[before..].iter().take_while(|mark| mark.tgid == sum.tgid).count();
             let (of_sum, rest) = marks.split_at_mut(before + own);
@@ -258,8 +265,8 @@ fn approximate(
     {
         *sched = Sched {
             run_ns: sum.run_ns,
-            wait_ns: known.dead.0.saturating_add(sum.wait_ns),
-            timeslices: known.dead.1.saturating_add(sum.timeslices),
+            wait_ns: known.dead.0.max(sum.dead.0).saturating_add(sum.wait_ns),
+            timeslices: known.dead.1.max(sum.dead.1).saturating_add(sum.timeslices),
         };
     }
     let facts = if row.io.is_ok() { Facts::IO } else { Facts::NONE };
@@ -269,7 +276,8 @@ fn approximate(
     {
         row.cpu = files.cpu;
         row.faults = files.faults;
-        row.io = files.io.or(row.io);
+        // /proc has the I/O of reaped children in the sum, so what was shown last stays.
+        row.io = if shape.exits { row.io.map(|_| known.io) } else { files.io.or(row.io) };
     }
 }
 
@@ -280,7 +288,7 @@ fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
 }
 
 /// Raises every counter to what was shown before.
-fn not_below(row: &mut Task, shown: &Task) {
+pub fn not_below(row: &mut Task, shown: &Task) {
     let raise = |now: &mut u64, before: u64| *now = before.max(*now);
     raise(&mut row.cpu.user_ns, shown.cpu.user_ns);
     raise(&mut row.cpu.system_ns, shown.cpu.system_ns);

@@ -9,6 +9,9 @@ pub const COUNTED_MAX: usize = 1 << 16;
 /// Bytes of the ring of ended processes, 6 000 of them.
 pub const RING_BYTES: usize = 2 << 20;
 
+/// Bit of [`Ended::autoreaped`]: the process was freed unseen, so its figures are those of its last thread's end.
+pub const UNSEEN: u32 = 2;
+
 /// What is kept of a process beside its `signal_struct`, from the first death in it or in its children until it is freed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,12 @@ pub struct GroupEntry {
     pub dead: u32,
     /// 1 when its parent ignores SIGCHLD, so that nobody waits for it.
     pub autoreaped: u32,
+    /// Parent's process id in the initial PID namespace.
+    pub global_ppid: u32,
+    /// Nothing.
+    pub pad: u32,
+    /// What was known of the process when its last thread began to die.
+    pub last: Ended,
 }
 
 /// What was counted of a dead thread that is not freed yet.
@@ -130,7 +139,8 @@ pub struct Ended {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<GroupEntry>() == 136 && size_of::<Ended>() == 344 && size_of::<Counted>() == 16);
+const _: () =
+    assert!(size_of::<GroupEntry>() == 488 && size_of::<Ended>() == 344 && size_of::<Counted>() == 16);
 
 // SAFETY: repr(C), integers that leave no gap (the size is asserted), every bit pattern is valid.
 #[cfg(feature = "user")]

@@ -108,7 +108,8 @@ pub unsafe extern "C" fn ps_task(context: *const Context) -> i32 {
         if global_tid == global_tgid {
             let what = thread(own, task, tid, tgid) | kind::LEADER;
             // Most processes have neither dead threads nor reaped children.
-            let several = u32_at(signal, offset!(sig_nr_threads)) > 1 || u64_at(signal, offset!(sig_sum_exec)) > 0;
+            let several =
+                u32_at(signal, offset!(sig_nr_threads)) > 1 || u64_at(signal, offset!(sig_sum_exec)) > 0;
             let waited = u64_at(signal, offset!(sig_cmin_flt)) > 0 || u64_at(signal, offset!(sig_cutime)) > 0;
             let entry = entry(signal, several || waited);
             group(addr_of_mut!((*record).group), task, signal, global_tgid, entry);

@@ -9,7 +9,9 @@ pub mod task;
 
 pub use facts::{Facts, Pids, Want};
 pub use system::{Host, Losses, Origin, System};
-pub use task::{Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+pub use task::{
+    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic,
+};
 
 /// Why a value is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

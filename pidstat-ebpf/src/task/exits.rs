@@ -7,9 +7,7 @@ use crate::{
     offset, put,
 };
 use aya_ebpf::{
-    helpers::generated::{
-        bpf_ktime_get_boot_ns, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
-    },
+    helpers::generated::{bpf_ktime_get_boot_ns, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -65,6 +63,7 @@ pub fn ps_exit(ctx: BtfTracePointContext) -> i32 {
         let parent = pointer_at(task, offset!(real_parent));
         if !parent.is_null() {
             let first = groups::leader(parent);
+            (*entry).global_ppid = u32_at(parent, offset!(tgid));
             (*entry).ppid = if first.is_null() { 0 } else { number_here(first) };
             let handlers = pointer_at(parent, offset!(sighand));
             if !handlers.is_null() {
@@ -78,11 +77,17 @@ pub fn ps_exit(ctx: BtfTracePointContext) -> i32 {
         (*entry).end_ns = bpf_ktime_get_boot_ns();
         if u32_at(signal, offset!(sig_live)) == 0 {
             (*entry).dead = 1;
+            // In case that the kernel does not run us when the process is freed.
+            let rest = Counted {
+                wait_ns: u64_at(task, offset!(run_delay)),
+                timeslices: u64_at(task, offset!(pcount)),
+            };
+            describe(addr_of_mut!((*entry).last), task, signal, entry, rest, true);
         }
         // The first thread stays in the walk until the process is freed, so its waiting time is counted then. But when
         // another thread calls exec, it takes the first one's place, and this is the last that is seen of that one.
-        let exec = offset!(sig_group_exec_task) != 0
-            && !pointer_at(signal, offset!(sig_group_exec_task)).is_null();
+        let exec =
+            offset!(sig_group_exec_task) != 0 && !pointer_at(signal, offset!(sig_group_exec_task)).is_null();
         if exec || !groups::is_first(task) {
             bury(task, entry);
         }
@@ -95,10 +100,8 @@ pub fn ps_exit(ctx: BtfTracePointContext) -> i32 {
 unsafe fn bury(task: *const u8, entry: *mut GroupEntry) {
     // SAFETY: a typed task and a live map value.
     unsafe {
-        let counted = Counted {
-            wait_ns: u64_at(task, offset!(run_delay)),
-            timeslices: u64_at(task, offset!(pcount)),
-        };
+        let counted =
+            Counted { wait_ns: u64_at(task, offset!(run_delay)), timeslices: u64_at(task, offset!(pcount)) };
         // A walk that looks in between sees more begun than done, and looks again.
         add(&raw mut (*entry).begun, 1);
         if groups::COUNTED.insert(task as u64, counted, 0).is_ok() {
@@ -114,8 +117,8 @@ unsafe fn bury(task: *const u8, entry: *mut GroupEntry) {
 ///
 /// No tracepoint says that a child was waited for, so this comes when the child is freed, somewhat later.
 #[inline(always)]
-unsafe fn reaped(task: *const u8, signal: *const u8, end_ns: u64) {
-    // SAFETY: typed kernel pointers; the parent may be gone, then its memory reads as zero or as another's, who is younger.
+unsafe fn reaped(task: *const u8, signal: *const u8, ppid: u32) {
+    // SAFETY: typed kernel pointers; the parent may be gone, then its memory reads as zero or as another's with another number.
     unsafe {
         let parent = pointer_at(task, offset!(real_parent));
         if parent.is_null() {
@@ -123,7 +126,7 @@ unsafe fn reaped(task: *const u8, signal: *const u8, end_ns: u64) {
         }
         let into = pointer_at(parent, offset!(signal));
         let leader = groups::leader(parent);
-        if into.is_null() || leader.is_null() || u64_at(leader, offset!(start_boottime)) > end_ns {
+        if into.is_null() || leader.is_null() || u32_at(parent, offset!(tgid)) != ppid {
             return;
         }
         // A parent that ends has an entry until it is freed; after that none must be made, for nobody would remove it.
@@ -162,10 +165,8 @@ pub fn ps_free(ctx: BtfTracePointContext) -> i32 {
         if signal.is_null() {
             return 0;
         }
-        let mut rest = Counted {
-            wait_ns: u64_at(task, offset!(run_delay)),
-            timeslices: u64_at(task, offset!(pcount)),
-        };
+        let mut rest =
+            Counted { wait_ns: u64_at(task, offset!(run_delay)), timeslices: u64_at(task, offset!(pcount)) };
         if let Some(counted) = groups::COUNTED.get_ptr(task as u64) {
             rest.wait_ns = rest.wait_ns.saturating_sub((*counted).wait_ns);
             rest.timeslices = rest.timeslices.saturating_sub((*counted).timeslices);
@@ -180,7 +181,7 @@ pub fn ps_free(ctx: BtfTracePointContext) -> i32 {
         }
         if (*entry).pid != 0 && (*entry).start_ns == u64_at(task, offset!(start_boottime)) {
             if (*entry).autoreaped == 0 {
-                reaped(task, signal, (*entry).end_ns);
+                reaped(task, signal, (*entry).global_ppid);
             }
             send(task, signal, entry, rest);
         }
@@ -200,17 +201,44 @@ unsafe fn send(task: *const u8, signal: *const u8, entry: *mut GroupEntry, rest:
         if r.is_null() {
             return groups::ring_full();
         }
+        describe(r, task, signal, entry, rest, false);
+        // One wake-up per fill, not per process; what waits below the mark is taken at the next sample.
+        let full = bpf_ringbuf_query(groups::ended(), AVAILABLE_DATA) >= u64::from(constant(&RING_WAKEUP));
+        bpf_ringbuf_submit(r.cast(), if full { FORCE_WAKEUP } else { NO_WAKEUP });
+    }
+}
+
+/// Writes the record of a process: final when it is freed; with the figures of the thread that runs, which are not in the
+/// sums yet, when that is its last one and dies.
+#[inline(always)]
+unsafe fn describe(
+    r: *mut Ended,
+    task: *const u8,
+    signal: *const u8,
+    entry: *mut GroupEntry,
+    rest: Counted,
+    dying: bool,
+) {
+    macro_rules! sum {
+        ($dead:ident $own:ident) => {
+            u64_at(signal, offset!($dead)) + if dying { u64_at(task, offset!($own)) } else { 0 }
+        };
+    }
+    // SAFETY: as in `ps_free`; `r` lies in the ring or in the entry.
+    unsafe {
         put!(r.global_tgid = u32_at(task, offset!(tgid)));
         put!(r.pid = (*entry).pid);
         put!(r.ppid = (*entry).ppid);
         let cred = pointer_at(task, offset!(real_cred));
         put!(r.uid = if cred.is_null() { 0 } else { u32_at(cred, offset!(cred_uid)) });
         let whole = u32_at(signal, offset!(sig_flags)) & SIGNAL_GROUP_EXIT != 0;
-        put!(r.status = if whole {
-            u32_at(signal, offset!(sig_group_exit_code))
-        } else {
-            u32_at(task, offset!(exit_code))
-        });
+        put!(
+            r.status = if whole {
+                u32_at(signal, offset!(sig_group_exit_code))
+            } else {
+                u32_at(task, offset!(exit_code))
+            }
+        );
         put!(r.flags = u32_at(task, offset!(flags)));
         put!(r.cpu = u32_at(task, offset!(cpu)));
         put!(r.policy = u32_at(task, offset!(policy)));
@@ -219,27 +247,27 @@ unsafe fn send(task: *const u8, signal: *const u8, entry: *mut GroupEntry, rest:
         put!(r.start_ns = (*entry).start_ns);
         put!(r.end_ns = (*entry).end_ns);
         put!(r.cgroup = (*entry).cgroup);
-        put!(r.utime = u64_at(signal, offset!(sig_utime)));
-        put!(r.stime = u64_at(signal, offset!(sig_stime)));
-        put!(r.gtime = u64_at(signal, offset!(sig_gtime)));
-        put!(r.sum_exec = u64_at(signal, offset!(sig_sum_exec)));
+        put!(r.utime = sum!(sig_utime utime));
+        put!(r.stime = sum!(sig_stime stime));
+        put!(r.gtime = sum!(sig_gtime gtime));
+        put!(r.sum_exec = sum!(sig_sum_exec sum_exec));
         put!(r.prev_utime = u64_at(signal, offset!(sig_prev_utime)));
         put!(r.prev_stime = u64_at(signal, offset!(sig_prev_stime)));
         put!(r.run_delay = (*entry).wait_ns + rest.wait_ns);
         put!(r.pcount = (*entry).timeslices + rest.timeslices);
-        put!(r.nvcsw = u64_at(signal, offset!(sig_nvcsw)));
-        put!(r.nivcsw = u64_at(signal, offset!(sig_nivcsw)));
-        put!(r.min_flt = u64_at(signal, offset!(sig_min_flt)));
-        put!(r.maj_flt = u64_at(signal, offset!(sig_maj_flt)));
+        put!(r.nvcsw = sum!(sig_nvcsw nvcsw));
+        put!(r.nivcsw = sum!(sig_nivcsw nivcsw));
+        put!(r.min_flt = sum!(sig_min_flt min_flt));
+        put!(r.maj_flt = sum!(sig_maj_flt maj_flt));
         macro_rules! io {
-            ($($index:literal $field:ident)+) => { $(
-                put!(r.io[$index] = u64_at(signal, offset!($field)));
+            ($($index:literal $dead:ident $own:ident)+) => { $(
+                put!(r.io[$index] = sum!($dead $own));
                 put!(r.reaped_io[$index] = (*entry).reaped_io[$index]);
             )+ };
         }
         io!(
-            0 sig_rchar 1 sig_wchar 2 sig_syscr 3 sig_syscw 4 sig_read_bytes 5 sig_write_bytes
-            6 sig_cancelled_write_bytes
+            0 sig_rchar rchar 1 sig_wchar wchar 2 sig_syscr syscr 3 sig_syscw syscw 4 sig_read_bytes read_bytes
+            5 sig_write_bytes write_bytes 6 sig_cancelled_write_bytes cancelled_write_bytes
         );
         put!(r.children[0] = u64_at(signal, offset!(sig_cutime)));
         put!(r.children[1] = u64_at(signal, offset!(sig_cstime)));
@@ -251,8 +279,5 @@ unsafe fn send(task: *const u8, signal: *const u8, entry: *mut GroupEntry, rest:
         let comm = addr_of_mut!((*r).comm).cast::<u64>();
         comm.write_volatile(u64_at(task, offset!(comm)));
         comm.add(1).write_volatile(u64_at(task, offset!(comm) + 8));
-        // One wake-up per fill, not per process; what waits below the mark is taken at the next sample.
-        let full = bpf_ringbuf_query(groups::ended(), AVAILABLE_DATA) >= u64::from(constant(&RING_WAKEUP));
-        bpf_ringbuf_submit(r.cast(), if full { FORCE_WAKEUP } else { NO_WAKEUP });
     }
 }

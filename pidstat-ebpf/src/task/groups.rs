@@ -7,6 +7,7 @@ use crate::{
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::{Array, HashMap, RingBuf},
+    helpers::generated::bpf_ringbuf_output,
     macros::btf_map,
 };
 use core::{
@@ -14,7 +15,7 @@ use core::{
     intrinsics::{AtomicOrdering, atomic_xadd},
 };
 use pidstat_common::{
-    exit::{COUNTED_MAX, Counted, Ended, ExitLosses, GROUPS_MAX, GroupEntry, RING_BYTES},
+    exit::{COUNTED_MAX, Counted, Ended, ExitLosses, GROUPS_MAX, GroupEntry, RING_BYTES, UNSEEN},
     task::Leader,
 };
 
@@ -33,6 +34,10 @@ static ENDED: RingBuf<Ended, RING_BYTES> = RingBuf::new();
 /// One value: what did not fit.
 #[btf_map(name = "ps_exit_lost")]
 static LOST: Array<ExitLosses, 1> = Array::new();
+
+/// One value, for ever zero: an entry is too large for a program's stack.
+#[btf_map(name = "ps_fresh")]
+static FRESH: Array<GroupEntry, 1> = Array::new();
 
 /// Where the walk builds a record: it is as large as a program's stack, and only one reader walks at a time.
 #[btf_map(name = "ps_record")]
@@ -85,22 +90,60 @@ pub unsafe fn find_or_make(signal: *const u8, leader: *const u8) -> Option<*mut 
     unsafe {
         let start_ns = u64_at(leader, offset!(start_boottime));
         if let Some(found) = GROUPS.get_ptr_mut(key) {
-            if (*found).start_ns == start_ns {
-                return Some(found);
+            // Otherwise its process was freed unseen, and the kernel gave the memory to another.
+            if (*found).start_ns != start_ns {
+                salvage(found);
+                begin(found, start_ns);
             }
-            // Its process was freed unseen, and the kernel gave the memory to another.
-            let _ = GROUPS.remove(key);
+            return Some(found);
         }
-        let fresh = GroupEntry { start_ns, ..GroupEntry::default() };
+        let fresh = FRESH.get_ptr(0)?;
         // BPF_NOEXIST: another thread may have been faster, and overwriting would lose what it counted.
-        let _ = GROUPS.insert(key, fresh, 1);
+        let _ = GROUPS.insert(key, &*fresh, 1);
         let found = GROUPS.get_ptr_mut(key);
+        if let Some(found) = found {
+            (*found).start_ns = start_ns;
+        }
         if found.is_none()
             && let Some(lost) = LOST.get_ptr_mut(0)
         {
             add(&raw mut (*lost).groups_full, 1);
         }
         found
+    }
+}
+
+/// Sends what is known of a process that was freed unseen.
+#[inline(always)]
+unsafe fn salvage(entry: *mut GroupEntry) {
+    // SAFETY: a live map value, and as many bytes of it as the record has.
+    unsafe {
+        if (*entry).dead == 0 || (*entry).pid == 0 {
+            return;
+        }
+        (*entry).last.autoreaped |= UNSEEN;
+        let last = (&raw mut (*entry).last).cast::<c_void>();
+        if bpf_ringbuf_output(ended(), last, size_of::<Ended>() as u64, 0) != 0 {
+            ring_full();
+        }
+    }
+}
+
+/// Makes an entry that of another process.
+#[inline(always)]
+unsafe fn begin(entry: *mut GroupEntry, start_ns: u64) {
+    macro_rules! clear {
+        ($($field:ident $([$index:literal])?)+) => { $(
+            core::ptr::write_volatile(&raw mut (*entry).$field $([$index])?, 0);
+        )+ };
+    }
+    // SAFETY: a live map value.
+    unsafe {
+        clear!(wait_ns timeslices begun done reaped_min_flt dead autoreaped);
+        clear!(
+            reaped_io[0] reaped_io[1] reaped_io[2] reaped_io[3] reaped_io[4] reaped_io[5] reaped_io[6]
+        );
+        (*entry).start_ns = start_ns;
     }
 }
 

@@ -61,7 +61,9 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
     };
     let sigchld = |of: &str| {
         let before = btf.size("k_sigaction")?.checked_mul(libc::SIGCHLD as u32 - 1)?;
-        btf.offset("sighand_struct", "action")?.checked_add(before)?.checked_add(btf.offset("k_sigaction", of)?)
+        btf.offset("sighand_struct", "action")?
+            .checked_add(before)?
+            .checked_add(btf.offset("k_sigaction", of)?)
     };
     // Since 5.17 swap-in has a start time of its own, and `stat` field 42 no longer adds it to block I/O.
     let swapin_apart = btf.offset("task_delay_info", "swapin_start").is_some();

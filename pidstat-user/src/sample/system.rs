@@ -66,11 +66,13 @@ pub struct Losses {
     pub exit_ring_full: u64,
     /// Processes with dead threads that could not be remembered until their end.
     pub exit_groups_full: u64,
+    /// Ended processes whose final record never came, shown as they were when their last thread began to die.
+    pub exit_unseen: u64,
 }
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
@@ -80,6 +82,7 @@ impl Losses {
             ("inconsistent", self.inconsistent),
             ("exit_ring_full", self.exit_ring_full),
             ("exit_groups_full", self.exit_groups_full),
+            ("exit_unseen", self.exit_unseen),
         ]
     }
 }

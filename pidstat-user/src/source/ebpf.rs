@@ -85,8 +85,8 @@ impl EbpfSource {
             net.as_ref().and_then(|net| net.as_ref().ok()).map(Net::wakeup),
             exits.as_ref().and_then(|exits| exits.as_ref().ok()).map(Exits::wakeup),
         ];
-        let wakeup = either(rings.into_iter().flatten())
-            .map_err(|error| Reason::Other(format!("epoll: {error}")))?;
+        let wakeup =
+            either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
         let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         Ok(EbpfSource {
             host,
@@ -159,12 +159,7 @@ fn either<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<O
         let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
         // SAFETY: both descriptors are open, and `event` is valid for the call to read.
         let added = unsafe {
-            libc::epoll_ctl(
-                poll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                descriptor.as_raw_fd(),
-                &raw mut event,
-            )
+            libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor.as_raw_fd(), &raw mut event)
         };
         if added < 0 {
             return Err(io::Error::last_os_error());
@@ -200,6 +195,9 @@ impl Source for EbpfSource {
         // Before the walk: whoever has sent its record is no longer in it.
         if let Some(Ok(exits)) = &mut self.exits {
             exits.drain();
+            if self.net.is_none() {
+                self.losses.recursion_misses = 0;
+            }
             exits.count_losses(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
         }
         self.walk.gather.begin();
@@ -219,6 +217,7 @@ impl Source for EbpfSource {
             Err(why) => Err(why.to_string()),
         });
         if let Some(Ok(exits)) = &mut self.exits {
+            exits.overdue(out, &self.walk.shape);
             let sums = &self.walk.gather.sums;
             exits.books.fill(previous, out, sums, &self.walk.shape, &mut self.users);
         }
@@ -254,7 +253,8 @@ impl Source for EbpfSource {
 
     fn late(&mut self, previous: &Sample, out: &mut Sample, closing: bool) -> bool {
         let Some(Ok(exits)) = &mut self.exits else { return false };
-        let more = exits.late(previous, out, closing, &self.walk.shape, &mut self.users);
+        let with = (&self.walk.shape, &mut self.users, &mut self.losses);
+        let more = exits.late(previous, out, closing, with);
         out.origin.losses = self.losses;
         more
     }

@@ -3,7 +3,7 @@
 use pidstat_user::{
     clock::Clock,
     rate::{self, Before, Row, Span},
-    sample::{Comm, End, Facts, Losses, Pids, Sample, TaskKey, Want},
+    sample::{Comm, End, Facts, Losses, Missing, Pids, Sample, TaskKey, Want},
     source::{Source, ebpf::EbpfSource},
 };
 use std::{
@@ -103,7 +103,12 @@ fn add(totals: &mut BTreeMap<TaskKey, Total>, row: &Row<'_>) {
     let total = totals.entry(task.key).or_default();
     total.comm = task.comm;
     let grew = |counter: &dyn Fn(&pidstat_user::sample::Task) -> pidstat_user::sample::Reading<u64>| {
-        row.delta(counter).unwrap_or_else(|why| panic!("{}: {row:?}", why.reason()))
+        match row.delta(counter) {
+            Ok(grew) => grew,
+            Err(Missing::WentBackwards) => panic!("a counter fell: {row:?}"),
+            // Of a process that the iterator does not show, /proc refuses some.
+            Err(_) => 0,
+        }
     };
     if task.traffic.is_ok() {
         total.sent += grew(&|t| t.traffic.map(|traffic| traffic.tx_bytes));

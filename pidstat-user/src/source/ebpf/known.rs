@@ -3,12 +3,16 @@
 use super::{
     cputime::{adjust, never_back},
     gather::{Mark, NO_ROW, Shape, Sum},
+    task::raise_io,
 };
 use crate::{
     sample::{Comm, Facts, Io, Sample, Task},
     source::procfs::{Reader, Users},
 };
 use std::rc::Rc;
+
+/// Samples for which I/O waits for a reaped child to be freed.
+const HELD_SAMPLES: u32 = 20;
 
 /// One process.
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub struct Known {
     pub dead: (u64, u64),
     /// The least lead of reaped children that was ever seen: then all of them were taken off.
     reaped_lead: u64,
+    /// The lead of the last sample, and how many samples it has been so.
+    held: (u64, u32),
     /// I/O as shown.
     pub io: Io,
     /// Waiting time and time slices as shown.
@@ -57,8 +63,19 @@ impl Known {
     /// when it is waited for, and the child is freed, and reports it, up to a third of a second later.
     fn own_io(&mut self, sum: &Sum, row: &mut Task) {
         let Ok(io) = &mut row.io else { return };
+        self.held = if self.held.0 == sum.reaped_lead {
+            (self.held.0, self.held.1 + 1)
+        } else {
+            (sum.reaped_lead, 0)
+        };
+        if self.held.1 >= HELD_SAMPLES {
+            // It was not freed for so long that it never will: a child of a parent that died, or one that nobody counts.
+            self.reaped_lead = sum.reaped_lead;
+        }
         self.reaped_lead = self.reaped_lead.min(sum.reaped_lead);
         if self.reaped_lead == sum.reaped_lead {
+            // What was taken for the least at first can have been too much.
+            raise_io(io, self.io);
             self.io = *io;
         } else {
             *io = self.io;

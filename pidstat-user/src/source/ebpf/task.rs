@@ -307,26 +307,32 @@ pub fn not_below(row: &mut Task, shown: &Task) {
         raise(&mut now.involuntary, involuntary);
     }
     if let (Ok(now), Ok(before)) = (&mut row.io, shown.io) {
-        let Io {
-            rchar_bytes,
-            wchar_bytes,
-            read_calls,
-            write_calls,
-            read_bytes,
-            write_bytes,
-            cancelled_write_bytes,
-        } = before;
-        raise(&mut now.rchar_bytes, rchar_bytes);
-        raise(&mut now.wchar_bytes, wchar_bytes);
-        raise(&mut now.read_calls, read_calls);
-        raise(&mut now.write_calls, write_calls);
-        raise(&mut now.read_bytes, read_bytes);
-        raise(&mut now.write_bytes, write_bytes);
-        raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
+        raise_io(now, before);
     }
     if let (Ok(now), Ok(Delays { block_io_ns })) = (&mut row.delays, shown.delays) {
         raise(&mut now.block_io_ns, block_io_ns);
     }
+}
+
+/// Raises every counter to what was shown before.
+pub fn raise_io(now: &mut Io, shown: Io) {
+    let raise = |now: &mut u64, before: u64| *now = before.max(*now);
+    let Io {
+        rchar_bytes,
+        wchar_bytes,
+        read_calls,
+        write_calls,
+        read_bytes,
+        write_bytes,
+        cancelled_write_bytes,
+    } = shown;
+    raise(&mut now.rchar_bytes, rchar_bytes);
+    raise(&mut now.wchar_bytes, wchar_bytes);
+    raise(&mut now.read_calls, read_calls);
+    raise(&mut now.write_calls, write_calls);
+    raise(&mut now.read_bytes, read_bytes);
+    raise(&mut now.write_bytes, write_bytes);
+    raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
 }
 
 /// Threads on this machine, about: the kernel's figure has 16 bits.

@@ -131,7 +131,9 @@ impl Books {
 
     /// Whether records are missing.
     pub fn waits(&self, out: &Sample) -> bool {
-        !self.held.is_empty() || !self.parents.is_empty() || out.departed.iter().any(|task| matches!(task.end, End::Leaving { .. }))
+        !self.held.is_empty()
+            || !self.parents.is_empty()
+            || out.departed.iter().any(|task| matches!(task.end, End::Leaving { .. }))
     }
 
     /// Takes the traffic of those without a row aside.
@@ -145,14 +147,7 @@ impl Books {
     }
 
     /// Turns records into rows, and shows traffic for which no record will come.
-    fn join(
-        &mut self,
-        previous: &Sample,
-        out: &mut Sample,
-        closing: bool,
-        shape: &Shape,
-        users: &mut Users,
-    ) {
+    fn join(&mut self, previous: &Sample, out: &mut Sample, closing: bool, shape: &Shape, users: &mut Users) {
         for record in self.complete(out.uptime_ns, closing, shape) {
             let key = key_of(&record, shape);
             let wanted = match &shape.want.pids {
@@ -226,8 +221,7 @@ fn key_of(record: &Ended, shape: &Shape) -> TaskKey {
 /// The row of a process that ended; `last` is the one that was shown before.
 pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut Users) -> Task {
     let facts = shape.want.facts;
-    let split =
-        adjust(record.sum_exec, record.utime, record.stime, (record.prev_utime, record.prev_stime));
+    let split = adjust(record.sum_exec, record.utime, record.stime, (record.prev_utime, record.prev_stime));
     let shown = last.map_or((0, 0), |task| (task.cpu.user_ns, task.cpu.system_ns));
     let (user_ns, system_ns) = never_back(split, shown);
     let [cutime, cstime, cgtime, cmin_flt, cmaj_flt] = record.children;

@@ -61,6 +61,8 @@ pub struct NetOffsets {
     pub our_inum: u32,
     /// Not an offset: bytes waiting in the ring from which on the reader is woken.
     pub ring_wakeup_bytes: u32,
+    /// Not an offset either: 1 if the programs log what they see (`--debug-bpf`).
+    pub debug: u32,
 }
 
 /// A process as a socket hook saw it: its group leader's identity.
@@ -206,7 +208,7 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 26 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 27 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<SockCounters>() == 96);
 const _: () = assert!(size_of::<FlowKey>() == 24);

@@ -188,6 +188,9 @@ offsets! {
         rss_anon,
         /// Resident shared memory pages.
         rss_shmem,
+        /// Before 6.2, in place of the three above: an array of four atomic longs (file, anonymous, swap, shared), which
+        /// verifiers of that time do not follow.
+        rss_atomics,
         /// `css_set`: the cgroup of the unified hierarchy.
         dfl_cgrp,
         /// `cgroup`: its directory.

@@ -26,6 +26,7 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
+use aya_log_ebpf::info;
 use core::ffi::c_void;
 use load::{Ptr, load, offset};
 use maps::{Loss, closed, lost};
@@ -206,6 +207,9 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     (*counters).copied_seq = first_byte(tcp);
                 }
                 (*counters).flags |= SOCK_BASED;
+                if offset!(debug) != 0 {
+                    info!(&ctx, "socket {} established", (*counters).cookie);
+                }
             }
             // Only close() and shutdown() lead here, in the caller's context: whoever never sent nor read owns it now.
             state::FIN_WAIT1 | state::LAST_ACK => {
@@ -259,6 +263,10 @@ pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
         }
         // Before the record is visible: a dump after the record must not see the socket again.
         (*counters).flags |= SOCK_FINAL;
+        if offset!(debug) != 0 {
+            let (sent, received) = ((*counters).tx_bytes, (*counters).rx_bytes);
+            info!(&ctx, "socket {} closed, {} bytes sent, {} received", (*counters).cookie, sent, received);
+        }
         let record = bpf_ringbuf_reserve(closed(), size_of::<SockRecord>() as u64, 0).cast::<SockRecord>();
         if record.is_null() {
             let mut unsent = SockRecord::default();

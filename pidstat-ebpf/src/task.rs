@@ -16,10 +16,10 @@ mod groups;
 
 use aya_ebpf::{
     bindings::seq_file,
-    helpers::{bpf_get_current_pid_tgid, bpf_seq_write},
+    helpers::{bpf_get_current_pid_tgid, bpf_seq_write, generated::bpf_probe_read_kernel},
 };
 use core::{
-    mem::size_of,
+    mem::{offset_of, size_of},
     ptr::{addr_of_mut, null, read_volatile},
 };
 use field::{constant, pointer_at, u32_at, u64_at};
@@ -359,11 +359,21 @@ unsafe fn memory(r: *mut Group, task: *const u8) {
         // A kernel thread borrows address spaces, which /proc does not count as its own.
         if !mm.is_null() && u32_at(task, offset!(flags)) & PF_KTHREAD == 0 {
             total_vm = u64_at(mm, offset!(total_vm));
-            rss = [
-                u64_at(mm, offset!(rss_file)) as i64,
-                u64_at(mm, offset!(rss_anon)) as i64,
-                u64_at(mm, offset!(rss_shmem)) as i64,
-            ];
+            if offset!(rss_atomics) == 0 {
+                rss = [
+                    u64_at(mm, offset!(rss_file)) as i64,
+                    u64_at(mm, offset!(rss_anon)) as i64,
+                    u64_at(mm, offset!(rss_shmem)) as i64,
+                ];
+            } else {
+                // The one field that old verifiers refuse to load: where it is not there, this call is cut out.
+                // The stack has no room for four more words; the record has, as `cgroup` follows and is written later.
+                const { assert!(offset_of!(Group, cgroup) == offset_of!(Group, rss) + 24) };
+                let pages = (&raw mut *r).cast::<u8>().add(offset_of!(Group, rss)).cast::<i64>();
+                let from = mm.add(offset!(rss_atomics) as usize);
+                bpf_probe_read_kernel(pages.cast(), 32, from.cast());
+                rss = [pages.read_volatile(), pages.add(1).read_volatile(), pages.add(3).read_volatile()];
+            }
             // No reference is held: if the task gave its address space up meanwhile, this was someone else's memory.
             if pointer_at(task, offset!(mm)) != mm {
                 (total_vm, rss) = (0, [0; 3]);

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t C= G= comm_regex= U= ignore l h H I human dec= o= source= procfs= root= help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -32,10 +32,19 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s C -d 'Only tasks whos
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s G -d 'Only processes whose name matches, with all their threads' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l comm_regex -d 'Only processes whose command line matches from its start' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s U -d 'User names instead of numbers; with a name, only that user\'s tasks' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l cgroup -d 'Control group of each process; with a text, only processes in whose group\'s path it is' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l container -d 'Container of each process; with a text, only processes in containers in whose name or id it is' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l where -d 'Only rows for which this holds, like \'cpu_pct > 50 and not match(comm, "k.*")\'; names are column ids' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l top -d 'Only the first N processes of each table; by CPU time unless --sort says otherwise' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l sort -d 'Sort by this column, largest first; smallest first with - before it or :asc after it' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l columns -d 'These columns in this order instead of reports, by id or head' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l time-format -d 'Time of each row: clock, iso (with date and zone), epoch, or a strftime pattern like \'%F %T%.3f\'' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dec -d 'Decimals of rates and percentages' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s o -d 'Machine-readable output: sysstat\'s JSON document, one JSON object per sample, or CSV' -r -f -a "json\t'sysstat\'s document'
 ndjson\t'One object per sample and line'
 csv\t'One row per task and sample'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l style -d 'The table of another program: pypidstat\'s with its -u -r -d -w -n -l, one line per process' -r -f -a "pypidstat\t'pypidstat\'s table'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dev -d 'Accepted for pypidstat\'s sake; traffic is counted at the sockets, so on all devices' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l source -d 'Where the numbers come from' -r -f -a "auto\t'eBPF where it works, else /proc'
 ebpf\t'eBPF, or fail'
 proc\t'/proc only'"
@@ -50,12 +59,15 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and ope
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s t -d 'Threads too'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l tree -d 'Each process with all its descendants summed'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l follow -d 'With -p or -C: their children, and restarts of the same command, stay selected'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l ignore -d 'Leave kpidstat itself out'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s h -d 'One line per task with all reports side by side, no averages'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s H -d 'Seconds since the epoch instead of the time of day'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print what the network programs log inside the kernel on standard error'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'

@@ -5,7 +5,8 @@
 use clap::CommandFactory as _;
 use pidstat_user::{
     cli::Args,
-    column::{REPORTS, Scope},
+    column::{NO_LETTER, REPORTS, Report, Scope},
+    select::name::IDENTITIES,
 };
 use std::{env, fmt::Write as _, fs, io, path::Path};
 
@@ -34,14 +35,18 @@ fn man() -> io::Result<Vec<u8>> {
     man.render_options_section(&mut page)?;
     page.extend_from_slice(b".SH COLUMNS\n");
     for report in REPORTS {
-        let with = if report.scope == Scope::Children { " with \\-T CHILD" } else { "" };
-        page.extend_from_slice(format!(".SS \"\\-{}{with}: {}\"\n", report.flag, report.title).as_bytes());
+        page.extend_from_slice(format!(".SS \"{}\"\n", heading(report).replace('-', "\\-")).as_bytes());
         for column in report.columns {
             let place =
                 if column.machine_only { format!("{} (\\-o only)", column.id) } else { column.head.into() };
             let help = column.help.replace('-', "\\-");
             page.extend_from_slice(format!(".TP\n.B {place}\n{help} [{}]\n", column.unit.name()).as_bytes());
         }
+    }
+    page.extend_from_slice(b".SS \"Names of a row, for \\-\\-where and \\-\\-sort\"\n");
+    for identity in &IDENTITIES {
+        let help = identity.help.replace('-', "\\-");
+        page.extend_from_slice(format!(".TP\n.B {}\n{help}\n", identity.id).as_bytes());
     }
     page.extend_from_slice(SECTIONS.as_bytes());
     Ok(page)
@@ -53,8 +58,7 @@ fn columns() -> String {
          A missing value is `-` in text, `null` in JSON and empty in CSV; it is never zero.\n",
     );
     for report in REPORTS {
-        let with = if report.scope == Scope::Children { " -T CHILD" } else { "" };
-        let _ = write!(text, "\n## `-{}{with}`: {}\n\n", report.flag, report.title);
+        let _ = write!(text, "\n## {}\n\n", heading(report));
         let _ = writeln!(text, "JSON array: `{}`\n", report.json);
         text.push_str("| id | head | JSON key | unit | meaning |\n|---|---|---|---|---|\n");
         for column in report.columns {
@@ -69,5 +73,18 @@ fn columns() -> String {
             );
         }
     }
+    text.push_str("\n## Names of a row, for `--where` and `--sort`\n\n| name | meaning |\n|---|---|\n");
+    for identity in &IDENTITIES {
+        let _ = writeln!(text, "| `{}` | {} |", identity.id, identity.help);
+    }
     text
+}
+
+/// What brings a report, and what it is about.
+fn heading(report: &Report) -> String {
+    let with = if report.scope == Scope::Children { " with -T CHILD" } else { "" };
+    match report.flag {
+        NO_LETTER => report.title.into(),
+        letter => format!("-{letter}{with}: {}", report.title),
+    }
 }

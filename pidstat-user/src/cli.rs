@@ -1,11 +1,17 @@
 //! The command line: what was typed, what will be done, what this machine allows.
 
 pub mod args;
+mod choice;
 pub mod doctor;
+pub mod output;
 pub mod plan;
+mod pypidstat;
+pub mod surroundings;
+pub mod sysstat;
 
 pub use args::Args;
 pub use plan::Plan;
+pub use surroundings::Surroundings;
 
 /// Rows of the terminal that stdout is, if it is one.
 pub fn terminal_rows() -> Option<u64> {

@@ -3,11 +3,13 @@
 //! To add a column, add an entry to the file of its report. Text, JSON, CSV, `--columns`, the man page and
 //! `docs/columns.md` follow by themselves.
 
+mod cgroup;
 mod cpu;
 mod io;
 mod kernel;
 mod memory;
 mod network;
+pub mod pypidstat;
 mod realtime;
 mod stack;
 mod switch;
@@ -16,6 +18,7 @@ use crate::{
     rate::{Level, Row},
     sample::{Facts, Missing, Reading},
 };
+use std::rc::Rc;
 
 /// What a number counts, which decides how sinks show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl Unit {
 }
 
 /// A typed cell; only sinks turn it into characters.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A rate, a percentage or a mean.
     Real(f64),
@@ -69,6 +72,8 @@ pub enum Value {
     Whole(u64),
     /// A word.
     Word(&'static str),
+    /// Text that is found in the machine; any bytes.
+    Text(Rc<[u8]>),
     /// Nothing, and why.
     Missing(Missing),
 }
@@ -142,10 +147,13 @@ pub enum Scope {
     Children,
 }
 
+/// The letter of a report that has none; its title says what brings it.
+pub const NO_LETTER: char = ' ';
+
 /// A group of columns that appear together under one option.
 #[derive(Debug)]
 pub struct Report {
-    /// Its option letter.
+    /// Its option letter, or [`NO_LETTER`].
     pub flag: char,
     /// Whom it is about.
     pub scope: Scope,
@@ -162,7 +170,8 @@ pub struct Report {
 impl Report {
     /// Whether the row has anything to show here.
     pub fn is_active(&self, row: &Row<'_>) -> bool {
-        (!row.traffic_only || self.needs().has(Facts::TRAFFIC)) && (self.active)(row)
+        (!row.traffic_only || self.needs().has(Facts::TRAFFIC))
+            && ((self.active)(row) || row.descendants.iter().any(self.active))
     }
 
     /// Everything that has to be read for this report.
@@ -172,17 +181,19 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 10] = [
+pub const REPORTS: [&Report; 12] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
     &memory::CHILDREN,
+    &memory::MORE,
     &stack::REPORT,
     &io::REPORT,
     &switch::REPORT,
     &kernel::REPORT,
     &realtime::REPORT,
     &network::REPORT,
+    &cgroup::REPORT,
 ];
 
 #[cfg(test)]

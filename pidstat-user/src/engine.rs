@@ -1,13 +1,19 @@
 //! The loop: sample, compare, choose, show, wait. The only file that knows every stage.
 
+mod wait;
+
 use crate::{
-    cli::{Plan, plan::From},
+    cli::{
+        Plan,
+        plan::{Counting, From},
+    },
     clock::Clock,
+    column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Ended, Span},
-    sample::{End as SampleEnd, Facts, Pids, Sample, Want},
-    select::{self, Verdict},
-    sink::{End, Frame, Sink, Table},
+    rate::{self, Averages, Ended, Forest, Row, Span},
+    sample::{End as SampleEnd, Facts, Missing, Pids, Sample, Task, Want},
+    select::{self, Follow},
+    sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
         ebpf::{self, EbpfSource},
@@ -16,17 +22,14 @@ use crate::{
     },
 };
 use std::{
+    collections::HashSet,
     io::{self, Write as _},
     mem,
-    os::fd::OwnedFd,
     path::Path,
+    process::Child,
     time::Duration,
 };
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Interval, MissedTickBehavior},
-};
+use wait::{Signals, Ticks};
 
 /// What ends a run without a report.
 #[derive(Debug, thiserror::Error)]
@@ -52,16 +55,18 @@ pub enum Outcome {
     Shown,
     /// No process that was asked for exists.
     NothingMatched,
+    /// The program that was run ended, with this exit code.
+    ProgramEnded(i32),
 }
 
-/// Runs a plan to its end.
+/// Runs a plan to its end; with a `program`, at most until that ends.
 ///
 /// # Errors
 /// Whatever kept it from reporting.
-pub fn run(plan: &Plan) -> Result<Outcome, Failure> {
+pub fn run(plan: &Plan, program: Option<Child>) -> Result<Outcome, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
-    runtime.block_on(async { Run::open(plan)?.go().await })
+    runtime.block_on(async { Run::open(plan)?.go(program).await })
 }
 
 /// Opens the source that the plan chose, with the clock that goes with it.
@@ -79,7 +84,12 @@ fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
         From::Auto => match open_ebpf(&plan.want) {
             Ok(source) => Box::new(source),
             Err(reason) => {
-                eprintln!("kpidstat: eBPF cannot be used, so /proc is read: {reason}; {}", reason.remedy());
+                if plan.notes {
+                    eprintln!(
+                        "kpidstat: eBPF cannot be used, so /proc is read: {reason}; {}",
+                        reason.remedy()
+                    );
+                }
                 Box::new(ProcSource::open(want())?)
             }
         },
@@ -112,12 +122,18 @@ struct Run<'a> {
     shown_ever: bool,
     /// Samples shown so far.
     taken: u64,
+    /// Who is followed so far.
+    follow: Option<Follow>,
+    /// Listed processes that were left out once and stay so.
+    dropped: HashSet<u32>,
 }
 
 impl<'a> Run<'a> {
     fn open(plan: &'a Plan) -> Result<Run<'a>, Failure> {
         let (source, clock) = open_source(plan)?;
-        if let Some(note) = source.note() {
+        if let Some(note) = source.note()
+            && plan.notes
+        {
             eprintln!("kpidstat: {note}");
         }
         Ok(Run {
@@ -132,18 +148,28 @@ impl<'a> Run<'a> {
             ended: Ended::default(),
             shown_ever: false,
             taken: 0,
+            follow: plan.follow.clone(),
+            dropped: HashSet::new(),
         })
     }
 
-    async fn go(mut self) -> Result<Outcome, Failure> {
-        let mut signals = Signals::new().map_err(Failure::System)?;
+    async fn go(mut self, program: Option<Child>) -> Result<Outcome, Failure> {
+        let mut signals = Signals::new(program).map_err(Failure::System)?;
         self.sink.begin(self.source.host(), self.clock.now().epoch_ns, &mut self.out);
         self.flush()?;
         let Some(interval) = self.plan.interval else {
             return self.since_boot();
         };
         self.source.sample(&self.clock, None, &mut self.before)?;
-        let baseline = if self.sink.wants_averages() { self.before.clone() } else { Sample::default() };
+        drop_stackless(self.plan, &mut self.dropped, &mut self.before);
+        if let Some(follow) = &mut self.follow {
+            follow.look(&self.before);
+        }
+        if self.follow.as_ref().is_some_and(Follow::is_lost) {
+            self.finish()?;
+            return Ok(Outcome::NothingMatched);
+        }
+        let mut baseline = if self.sink.wants_averages() { self.before.clone() } else { Sample::default() };
         let wakeup =
             self.source.wakeup().map(|fd| fd.try_clone_to_owned()).transpose().map_err(Failure::System)?;
         let mut ticks = Ticks::new(&self.clock, interval, wakeup).map_err(Failure::System)?;
@@ -164,6 +190,13 @@ impl<'a> Run<'a> {
             if self.plan.count == Some(self.taken + 1) {
                 self.wait_for_late(&mut signals).await;
             }
+            drop_stackless(self.plan, &mut self.dropped, &mut self.now);
+            if let Some(follow) = &mut self.follow {
+                follow.look(&self.now);
+            }
+            if self.plan.counting == Counting::Sysstat {
+                baseline.tasks.retain(|task| find(&self.now, task).is_some());
+            }
             let shown = self.show(&baseline, false)?;
             if self.sink.wants_averages() {
                 let span = Span::between(&self.before, &self.now, 1, self.plan.of_machine);
@@ -173,7 +206,7 @@ impl<'a> Run<'a> {
             let leaving = self.now.departed.iter().any(|task| matches!(task.end, SampleEnd::Leaving { .. }));
             mem::swap(&mut self.before, &mut self.now);
             self.taken += 1;
-            all_gone = !shown && !leaving && matches!(self.plan.want.pids, Pids::Only(_));
+            all_gone = !shown && !leaving && self.plan.is_listed();
         }
         self.sink.stop(end, &mut self.out);
         if self.sink.wants_averages() && self.taken > 0 && !all_gone {
@@ -181,7 +214,8 @@ impl<'a> Run<'a> {
             self.ended.put_into(&mut self.now);
             self.show(&baseline, true)?;
         }
-        self.finish()
+        let outcome = self.finish()?;
+        Ok(signals.program_code().map_or(outcome, Outcome::ProgramEnded))
     }
 
     /// Processes that ended before the last sample send their records later; the report waits for them, but not for long.
@@ -201,6 +235,7 @@ impl<'a> Run<'a> {
 
     fn since_boot(mut self) -> Result<Outcome, Failure> {
         self.source.sample(&self.clock, None, &mut self.now)?;
+        drop_stackless(self.plan, &mut self.dropped, &mut self.now);
         if self.plan.want.facts.has(Facts::TRAFFIC) {
             eprintln!("kpidstat: traffic is counted from the start of kpidstat; give an interval to see it");
         }
@@ -213,7 +248,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Outcome, Failure> {
         self.sink.finish(&mut self.out);
         self.flush()?;
-        if self.shown_ever || !matches!(self.plan.want.pids, Pids::Only(_)) {
+        if self.shown_ever || !self.plan.is_listed() {
             return Ok(Outcome::Shown);
         }
         Ok(Outcome::NothingMatched)
@@ -223,10 +258,19 @@ impl<'a> Run<'a> {
     /// there was any row.
     fn show(&mut self, baseline: &Sample, averages: bool) -> Result<bool, Failure> {
         let before = if averages { baseline } else { &self.before };
-        let span = Span::between(before, &self.now, 1, self.plan.of_machine);
+        let tick_ns = match self.plan.counting {
+            Counting::Exact => 1,
+            Counting::Sysstat => 1_000_000_000 / self.source.host().clock_ticks.max(1),
+        };
+        let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
-        let tables = tables(self.plan, before, &self.now, &span, sums, self.sink.joins_reports());
-        let any = tables.iter().any(|table| !table.rows.is_empty());
+        let rows = rows(self.plan, before, &self.now, &span, sums);
+        let forest = self.plan.tree.then(|| Forest::new(rows.iter().copied()));
+        let rows = forest.as_ref().map_or(rows, Forest::rows);
+        let tables = tables(self.plan, rows, self.follow.as_ref(), self.sink.join());
+        // A process that --where leaves out is there all the same.
+        let any = tables.iter().any(|table| !table.rows.is_empty())
+            || self.plan.filter.condition.is_some() && !self.now.tasks.is_empty();
         let frame = Frame {
             tables,
             before_epoch_ns: before.epoch_ns,
@@ -252,15 +296,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The tables of one sample: one for each report, or one for all of them.
-fn tables<'a>(
-    plan: &'a Plan,
+/// The rows of one sample, or of the averages.
+fn rows<'a>(
+    plan: &Plan,
     before: &'a Sample,
     now: &'a Sample,
     span: &'a Span,
     sums: Option<&'a Averages>,
-    joined: bool,
-) -> Vec<Table<'a>> {
+) -> Vec<Row<'a>> {
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
     let departed = rate::departed(before, now, span).filter(|row| {
         (traffic || !row.traffic_only)
@@ -269,91 +312,66 @@ fn tables<'a>(
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
             }
     });
-    let trivial = plan.filter.is_trivial();
-    let candidates: Vec<_> = rate::pairs(before, now, span, false)
+    rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
         .chain(departed)
-        .map(|mut row| {
-            row.sums = sums.and_then(|sums| sums.of(row.now.key));
-            (row, if trivial { Verdict::Show } else { plan.filter.judge(row.now) })
-        })
-        .collect();
-    let groups: Vec<&[&crate::column::Report]> =
-        if joined { vec![&plan.reports[..]] } else { plan.reports.chunks(1).collect() };
-    groups
-        .into_iter()
-        .map(|reports| Table { reports, rows: select::table(&candidates, reports, plan.filter.idle_too) })
+        .map(|row| Row { sums: sums.and_then(|sums| sums.of(row.now.key)), ..row })
         .collect()
 }
 
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+/// The tables of one sample: one for each report, or one for all of them.
+fn tables<'a>(plan: &'a Plan, rows: Vec<Row<'a>>, follow: Option<&Follow>, join: Join) -> Vec<Table<'a>> {
+    let candidates: Vec<_> = rows.into_iter().map(|row| plan.filter.examine(row, follow)).collect();
+    // Columns that were chosen make one table, whichever reports they are from.
+    let join = if plan.columns.is_some() { Join::All } else { join };
+    let groups: Vec<Vec<&'static Report>> = match join {
+        Join::None => plan.reports.iter().map(|report| vec![*report]).collect(),
+        Join::All => vec![plan.reports.clone()],
+        Join::PerScope => [Scope::Task, Scope::Children]
+            .map(|scope| plan.reports.iter().filter(|report| report.scope == scope).copied().collect())
+            .into_iter()
+            .filter(|reports: &Vec<_>| !reports.is_empty())
+            .collect(),
+    };
+    groups
+        .into_iter()
+        .map(|reports| {
+            let judges = judges(plan, join, &reports);
+            let rows = select::table(&candidates, &judges, plan.filter.idle_too, &plan.order);
+            Table { rows, chosen: plan.columns.as_deref(), extra: &plan.extra, reports }
         })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+        .collect()
 }
 
-/// The moments of the samples.
-struct Ticks {
-    /// None where a story moves the clock.
-    timer: Option<Interval>,
-    period: Duration,
-    wakeup: Option<AsyncFd<OwnedFd>>,
-}
-
-impl Ticks {
-    fn new(clock: &Clock, period: Duration, wakeup: Option<OwnedFd>) -> io::Result<Ticks> {
-        let timer = matches!(clock, Clock::Real).then(|| {
-            let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-            // A late sample makes its interval longer; it is not made up for.
-            timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            timer
-        });
-        // SAFETY: the AsyncFd owns the descriptor, so it stays open and is the same one for as long as it is registered.
-        let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        let wakeup = wakeup.map(register).transpose().map_err(io::Error::from)?;
-        Ok(Ticks { timer, period, wakeup })
-    }
-
-    /// Waits for the next sample; the source may empty its buffers meanwhile.
-    async fn next(&mut self, clock: &mut Clock, signals: &mut Signals, source: &mut dyn Source) -> End {
-        let Some(timer) = &mut self.timer else {
-            clock.advance(self.period);
-            return End::Complete;
+/// The reports whose activity decides about the rows of a table. To sysstat a wide row of children stands for the reports
+/// that children do not have, too.
+fn judges(plan: &Plan, join: Join, reports: &[&'static Report]) -> Vec<&'static Report> {
+    let children = |report: &&Report| report.scope == Scope::Children;
+    let mut judges = reports.to_vec();
+    if plan.counting == Counting::Sysstat && join == Join::PerScope && reports.iter().any(children) {
+        let alone = |report: &&&Report| {
+            !plan.reports.iter().any(|other| children(other) && other.flag == report.flag)
         };
-        loop {
-            tokio::select! {
-                biased;
-                () = signals.any() => return End::Interrupted,
-                _ = timer.tick() => return End::Complete,
-                () = readable(self.wakeup.as_ref()) => source.drain(),
-            }
-        }
+        judges.extend(plan.reports.iter().filter(alone));
     }
+    judges
 }
 
-/// Waits until the source's buffers want emptying; for ever where there are none.
-async fn readable(fd: Option<&AsyncFd<OwnedFd>>) {
-    match fd {
-        Some(fd) => {
-            if let Ok(mut guard) = fd.readable().await {
-                guard.clear_ready();
-            }
-        }
-        None => std::future::pending().await,
+/// Leaves out the tasks whose stack was wanted and refused, if sysstat's rules are in force; from a list, for good.
+fn drop_stackless(plan: &Plan, dropped: &mut HashSet<u32>, sample: &mut Sample) {
+    if plan.counting != Counting::Sysstat || !plan.want.facts.has(Facts::STACK) {
+        return;
     }
+    let listed = matches!(plan.want.pids, Pids::Only(_));
+    sample.tasks.retain(|task| {
+        let refused = matches!(task.stack, Err(Missing::NoPermission | Missing::Gone));
+        if refused && listed && task.is_process() {
+            dropped.insert(task.key.tgid);
+        }
+        !refused && !dropped.contains(&task.key.tgid)
+    });
+}
+
+/// The same task in a sample.
+fn find<'a>(sample: &'a Sample, task: &Task) -> Option<&'a Task> {
+    sample.tasks.binary_search_by(|other| other.key.cmp(&task.key)).ok().map(|at| &sample.tasks[at])
 }

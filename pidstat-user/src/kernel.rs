@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod bpf;
 pub mod btf;
+pub mod debug;
 pub mod entry;
 pub mod ladder;
 pub mod net;

@@ -2,10 +2,21 @@
 
 use jiff::tz::TimeZone;
 use pidstat_user::{
-    cli::{Args, Plan, args::Command, doctor, plan::Surroundings},
+    cli::{
+        Args, Plan, Surroundings,
+        args::Command,
+        doctor,
+        sysstat::{self, Asked, Edition, Refusal},
+    },
     engine::{self, Failure, Outcome},
+    source::SourceError,
 };
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::{Command as Program, ExitCode},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// A run-time error.
 const FAILED: u8 = 1;
@@ -16,20 +27,34 @@ const NOTHING_MATCHED: u8 = 3;
 /// A privilege or a kernel feature is missing and there is no fallback.
 const UNSUPPORTED: u8 = 4;
 
+/// Whether the program was started without a standard output; the runtime puts /dev/null there before `main`.
+static STDOUT_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// Runs before the runtime does.
+#[used]
+// SAFETY: the loader calls every pointer in this section as a function; this is one, and it needs nothing set up.
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: asks for the flags of a descriptor, open or not.
+    let missing = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
+    STDOUT_MISSING.store(missing, Ordering::Relaxed);
+}
+
 fn main() -> ExitCode {
     // Rust ignores SIGPIPE; a reader that closes the pipe should end us quietly, as it ends every other filter.
     // SAFETY: no other thread exists yet, and the default disposition needs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    let args = Args::read(std::env::args_os());
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if sysstat::is_meant(&arguments) {
+        return ExitCode::from(as_pidstat(&arguments));
+    }
+    let args = Args::read(arguments);
     if let Some(Command::Doctor) = args.command {
         return if doctor::examine() { ExitCode::SUCCESS } else { ExitCode::from(UNSUPPORTED) };
     }
-    let around = Surroundings {
-        terminal_rows: pidstat_user::cli::terminal_rows(),
-        own_pid: std::process::id(),
-        zone: TimeZone::system(),
-        variable: |name| std::env::var(name).ok(),
-    };
+    let around = surroundings();
     let plan = match Plan::new(&args, &around) {
         Ok(plan) => plan,
         Err(usage) => {
@@ -37,8 +62,11 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match engine::run(&plan) {
-        Ok(Outcome::Shown) => ExitCode::SUCCESS,
+    if let Some(note) = &plan.note {
+        eprintln!("kpidstat: {note}");
+    }
+    match engine::run(&plan, None) {
+        Ok(Outcome::Shown | Outcome::ProgramEnded(_)) => ExitCode::SUCCESS,
         Ok(Outcome::NothingMatched) => {
             eprintln!("kpidstat: none of the processes given with -p exists");
             ExitCode::from(NOTHING_MATCHED)
@@ -48,4 +76,89 @@ fn main() -> ExitCode {
             ExitCode::from(if matches!(failure, Failure::Unsupported(_)) { UNSUPPORTED } else { FAILED })
         }
     }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        terminal_rows: pidstat_user::cli::terminal_rows(),
+        own_pid: std::process::id(),
+        zone: TimeZone::system(),
+        variable: |name| std::env::var(name).ok(),
+    }
+}
+
+/// Runs under sysstat's name: its command line, its words, its exit codes.
+fn as_pidstat(arguments: &[OsString]) -> u8 {
+    let (edition, asked) = sysstat::read(arguments, &surroundings());
+    let (mut plan, program) = match asked {
+        Ok(Asked::Report(plan, program)) => (plan, program),
+        Ok(Asked::Version) => {
+            print_version(edition);
+            return 0;
+        }
+        Err(Refusal::Usage) => {
+            let name = arguments.first().map_or("pidstat".as_ref(), OsString::as_os_str);
+            // Nobody is left to tell if standard error is gone.
+            let _ = io::stderr().write_all(&sysstat::usage(name, edition));
+            return 1;
+        }
+        Err(Refusal::NoReport) => {
+            eprintln!("Requested activities not available");
+            return 1;
+        }
+    };
+    if STDOUT_MISSING.load(Ordering::Relaxed) {
+        eprintln!("stdout: {}", words(&io::Error::from_raw_os_error(libc::EBADF)));
+        return 6;
+    }
+    let mut child = None;
+    if let Some((path, rest)) = program.split_first() {
+        match Program::new(path).args(rest).spawn() {
+            Ok(started) => {
+                plan.watch(started.id());
+                child = Some(started);
+            }
+            Err(error) => {
+                eprintln!("exec: {}", words(&error));
+                return 4;
+            }
+        }
+    }
+    match engine::run(&plan, child) {
+        Ok(Outcome::ProgramEnded(code)) if edition == Edition::New => u8::try_from(code).unwrap_or(1),
+        Ok(_) => 0,
+        Err(Failure::Output(error)) => {
+            eprintln!("stdout: {}", words(&error));
+            6
+        }
+        Err(Failure::Source(SourceError::Unreadable { path, .. })) if path.ends_with("/uptime") => {
+            eprintln!("Cannot read {path}");
+            2
+        }
+        Err(Failure::Source(SourceError::Unreadable { path, error })) if path.ends_with("/stat") => {
+            eprintln!("Cannot open {path}: {}", words(&error));
+            2
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            4
+        }
+    }
+}
+
+fn print_version(edition: Edition) {
+    if edition == Edition::New {
+        for name in ["S_COLORS", "S_COLORS_SGR", "S_TIME_FORMAT"] {
+            if let Ok(value) = std::env::var(name) {
+                println!("{name}={value}");
+            }
+        }
+    }
+    println!("sysstat version {}\n(kpidstat {})", edition.number(), env!("CARGO_PKG_VERSION"));
+}
+
+/// The C library's words for an error, without Rust's number behind them.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -7,10 +7,12 @@ pub mod average;
 pub mod ended;
 pub mod fold;
 pub mod pair;
+pub mod tree;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;
 pub use pair::{departed, pairs};
+pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};
 
@@ -24,23 +26,38 @@ pub struct Span {
     pub total_cpu_ticks: Reading<u64>,
     /// Installed memory in KiB.
     pub mem_total_kib: Reading<u64>,
+    /// Elapsed time in clock ticks: of 10 ms, or whole ones of the kernel's length where times are cut to those.
+    pub elapsed_ticks: f64,
+    /// Clock ticks in a second.
+    pub ticks_per_second: f64,
     /// CPU and wait times are cut to multiples of this many nanoseconds before they are compared: 1 keeps them exact,
-    /// 10 000 000 is what sysstat sees.
+    /// the length of a clock tick is what sysstat sees.
     pub tick_ns: u64,
     /// Whether `%CPU` is a share of the whole machine (`-I`).
     pub of_machine: bool,
 }
 
 impl Span {
-    /// The span from `before` to `now`.
+    /// The span from `before` to `now`. A `tick_ns` of 1 keeps times exact; otherwise they, and the span itself, are cut
+    /// to what sysstat sees: ticks of that length and hundredths of a second.
     pub fn between(before: &Sample, now: &Sample, tick_ns: u64, of_machine: bool) -> Span {
         let total = match (now.system.total_cpu_ticks, before.system.total_cpu_ticks) {
             (Ok(now), Ok(before)) => now.checked_sub(before).ok_or(Missing::WentBackwards),
             (Ok(now), Err(_)) if before.uptime_ns == 0 => Ok(now),
             (Err(why), _) | (_, Err(why)) => Err(why),
         };
+        let (elapsed_centis, elapsed_ticks, ticks_per_second) = if tick_ns == 1 {
+            let centis = now.uptime_ns.saturating_sub(before.uptime_ns).max(1) as f64 / 1e7;
+            (centis, centis, 100.0)
+        } else {
+            let centis = (now.uptime_ns / 10_000_000).saturating_sub(before.uptime_ns / 10_000_000).max(1);
+            let per_second = 1_000_000_000 / tick_ns.max(1);
+            (centis as f64, (centis * per_second / 100).max(1) as f64, per_second as f64)
+        };
         Span {
-            elapsed_centis: now.uptime_ns.saturating_sub(before.uptime_ns).max(1) as f64 / 1e7,
+            elapsed_centis,
+            elapsed_ticks,
+            ticks_per_second,
             total_cpu_ticks: total,
             mem_total_kib: now.system.mem_total_kib,
             tick_ns,
@@ -73,6 +90,8 @@ pub struct Row<'a> {
     pub sums: Option<&'a Sums>,
     /// The process row of a thread.
     pub process: Option<&'a Task>,
+    /// The processes below this one whose figures are added to its own (`--tree`).
+    pub descendants: &'a [Row<'a>],
     /// Whether the task ended before `now` was taken.
     pub exited: bool,
     /// Whether `now` carries identity and traffic alone.
@@ -80,22 +99,41 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// How much a cumulative counter grew.
+    /// How much a cumulative counter grew, with those of the descendants.
     pub fn delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
+        let mut sum = self.own_delta(&counter)?;
+        for row in self.descendants {
+            match row.own_delta(&counter) {
+                Ok(delta) => sum = sum.saturating_add(delta),
+                Err(Missing::DoesNotApply) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(sum)
+    }
+
+    fn own_delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
         let now = counter(self.now)?;
         let before = match self.before {
             Before::Zero => 0,
+            // What sysstat could not read was zero.
+            Before::Known(task) if self.span.tick_ns > 1 => counter(task).unwrap_or(0),
             Before::Known(task) => counter(task)?,
             Before::Unknown => return Err(Missing::NoEarlier),
         };
         now.checked_sub(before).ok_or(Missing::WentBackwards)
     }
 
-    /// How much a time in nanoseconds grew, in clock ticks of 10 ms.
+    /// How much a time in nanoseconds grew, in the span's clock ticks.
     pub fn delta_ticks(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
         let tick_ns = self.span.tick_ns;
         let cut = self.delta(|task| counter(task).map(|ns| ns / tick_ns))?;
-        Ok((cut * tick_ns) as f64 / 1e7)
+        Ok(if tick_ns == 1 { cut as f64 / 1e7 } else { cut as f64 })
+    }
+
+    /// A time in nanoseconds, cut to the span's ticks: what is added up or subtracted is cut before, as in `/proc`.
+    pub fn cut(&self, ns: u64) -> u64 {
+        ns / self.span.tick_ns * self.span.tick_ns
     }
 
     /// Growth per second.
@@ -105,11 +143,23 @@ impl<'a> Row<'a> {
 
     /// Growth of a time in nanoseconds as a percentage of the elapsed time.
     pub fn pct_of_time(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
-        Ok(self.delta_ticks(counter)? / self.span.elapsed_centis * 100.0)
+        Ok(self.delta_ticks(counter)? / self.span.elapsed_ticks * 100.0)
     }
 
-    /// A present amount; in averages its mean over the samples in which the task existed.
+    /// A present amount, with those of the descendants; in averages its mean over the samples in which each existed.
     pub fn level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
+        let mut level = self.own_level(&now, &sum)?;
+        for row in self.descendants {
+            match row.own_level(&now, &sum) {
+                Ok(part) => level = level.plus(part),
+                Err(Missing::DoesNotApply) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(level)
+    }
+
+    fn own_level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
         let now = now(self.now)?;
         Ok(match self.sums {
             Some(sums) if sums.samples > 0 => Level::Mean(sum(sums) as f64 / f64::from(sums.samples)),
@@ -151,6 +201,22 @@ pub enum Level {
     Now(u64),
     /// The mean.
     Mean(f64),
+}
+
+impl Level {
+    fn plus(self, other: Level) -> Level {
+        match (self, other) {
+            (Level::Now(a), Level::Now(b)) => Level::Now(a.saturating_add(b)),
+            (a, b) => Level::Mean(a.real() + b.real()),
+        }
+    }
+
+    fn real(self) -> f64 {
+        match self {
+            Level::Now(now) => now as f64,
+            Level::Mean(mean) => mean,
+        }
+    }
 }
 
 #[cfg(test)]

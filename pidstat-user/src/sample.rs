@@ -3,10 +3,12 @@
 //! Counters are cumulative and carry their unit in the name. A value that could not be had is a [`Missing`] with its
 //! reason, never a zero.
 
+pub mod cgroup;
 pub mod facts;
 pub mod system;
 pub mod task;
 
+pub use cgroup::Cgroup;
 pub use facts::{Facts, Pids, Want};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{

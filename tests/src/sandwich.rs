@@ -25,7 +25,7 @@ pub struct Outcome {
 pub fn want() -> Want {
     let facts = Facts::OWNER | Facts::SCHED | Facts::SWITCHES | Facts::IO | Facts::DELAYS;
     // A process's files show its main thread's switches; the sum over all threads is in no file.
-    Want { facts, pids: Pids::All, threads: true, sum_threads: false }
+    Want { facts, pids: Pids::All, threads: true, sum_threads: false, ..Want::default() }
 }
 
 /// Samples kernel, /proc, kernel, and compares what can be compared.

@@ -26,13 +26,3 @@ fn every_case_prints_what_its_file_says() {
     }
     assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), cases.len(), wrong.join("\n\n"));
 }
-
-#[test]
-fn every_story_is_told_by_a_case() {
-    let told: Vec<String> = golden::cases().into_iter().map(|case| case.story).collect();
-    let stories = std::fs::read_dir(pidstat_tests::tool::root().join("tests/scenarios")).unwrap();
-    for story in stories {
-        let name = story.unwrap().file_name().into_string().unwrap();
-        assert!(told.contains(&name), "no golden case plays {name}");
-    }
-}

@@ -173,7 +173,8 @@ fn samples_carry_the_traffic_of_living_and_ended_processes() {
         sample::{Facts, Pids, Sample, Traffic, Want},
         source::{Source, ebpf::EbpfSource},
     };
-    let want = Want { facts: Facts::TRAFFIC, pids: Pids::All, threads: true, sum_threads: true };
+    let want =
+        Want { facts: Facts::TRAFFIC, pids: Pids::All, threads: true, sum_threads: true, ..Want::default() };
     let mut source = EbpfSource::open("/proc".as_ref(), "/sys".as_ref(), &want).expect("the eBPF source");
     let mut sample = Sample::default();
     let mut sums = std::collections::HashMap::<u32, Traffic>::new();

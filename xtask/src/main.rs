@@ -1,6 +1,7 @@
 //! The list of verbs of `cargo xtask`; each verb is a file of its own.
 
 mod apt;
+mod bench;
 mod bless;
 mod build;
 mod command;
@@ -68,6 +69,12 @@ enum Verb {
     },
     /// Rewrite the golden files.
     Bless,
+    /// Measure what a sample costs, beside pidstat and others; fails where a promise is broken.
+    Bench {
+        /// In less than five minutes: fewer rounds, fewer programs, at most 10 000 processes.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run the README's two commands in a minimal Debian 12 that is made for it.
     Fresh {
         /// Run this instead, in the clone inside; can be repeated.
@@ -98,6 +105,7 @@ fn carry_out(verb: Verb) -> Result<()> {
         Verb::Tidy => tidy::tidy(),
         Verb::Gen { check } => r#gen::generate(check),
         Verb::Bless => bless::bless(),
+        Verb::Bench { quick } => bench::bench(quick),
         Verb::Fresh { commands } => fresh::fresh(&commands),
     }
 }

@@ -25,7 +25,7 @@ const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-pub const TESTS: [Need; 7] = [
+pub const TESTS: [Need; 8] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
@@ -33,6 +33,7 @@ pub const TESTS: [Need; 7] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),
+    ("python3", "python3-minimal"),
 ];
 
 /// What `vm` starts.

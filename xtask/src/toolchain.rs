@@ -70,9 +70,9 @@ pub fn ready(root: &Path) -> Result<(Compiler, PathBuf), String> {
 /// One line that names the command to run.
 pub fn cargo(root: &Path, verb: &str) -> Result<Command, String> {
     let (compiler, linker) = ready(root)?;
-    // rustup's cargo puts its own libLLVM on the library path, which is where bpf-linker finds one.
+    let outer = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = match compiler {
-        Compiler::Prebuilt(_) => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+        Compiler::Prebuilt(_) => Command::new(&outer),
         Compiler::Nightly => {
             let mut rustup = Command::new("rustup");
             rustup.args(["run", "nightly", "cargo"]);
@@ -84,6 +84,13 @@ pub fn cargo(root: &Path, verb: &str) -> Result<Command, String> {
     }
     let mut path = vec![linker.parent().unwrap_or(Path::new("/")).to_path_buf()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    // bpf-linker takes the first libLLVM on the library path. rustup puts its toolchain's there, but not for an IDE that
+    // starts the toolchain's cargo by its path.
+    let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    // An empty entry would mean the current directory.
+    let mut libraries: Vec<PathBuf> =
+        env::split_paths(&given).filter(|dir| !dir.as_os_str().is_empty()).collect();
+    libraries.extend(Path::new(&outer).ancestors().nth(2).map(|toolchain| toolchain.join("lib")));
     let arch = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
     let flags =
         ["-Cdebuginfo=2", "-Clink-arg=--btf", "--cfg", &format!("bpf_target_arch=\"{arch}\"")].join("\x1f");
@@ -93,6 +100,7 @@ pub fn cargo(root: &Path, verb: &str) -> Result<Command, String> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .env("PATH", env::join_paths(path).map_err(|e| format!("PATH: {e}"))?)
+        .env("LD_LIBRARY_PATH", env::join_paths(libraries).map_err(|e| format!("LD_LIBRARY_PATH: {e}"))?)
         .args([verb, "--quiet", "--package", "pidstat-ebpf", "--target", "bpfel-unknown-none"]);
     match compiler {
         Compiler::Prebuilt(rustc) => cargo.env("RUSTC", rustc),

@@ -35,6 +35,7 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     our_level: 0,
     our_inum: 0,
     ring_wakeup_bytes: 0,
+    debug: 0,
 };
 
 /// One value of [`NET_OFFSETS`].

@@ -1,5 +1,6 @@
 //! What was typed, as clap understands it.
 
+use super::pypidstat;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -24,11 +25,11 @@ pub struct Args {
     pub command: Option<Command>,
 
     /// CPU (the default report)
-    #[arg(short = 'u', action = ArgAction::Count, help_heading = "Reports")]
+    #[arg(short = 'u', alias = "cpu", action = ArgAction::Count, help_heading = "Reports")]
     pub cpu: u8,
 
     /// Page faults and memory
-    #[arg(short = 'r', action = ArgAction::Count, help_heading = "Reports")]
+    #[arg(short = 'r', alias = "memory", action = ArgAction::Count, help_heading = "Reports")]
     pub memory: u8,
 
     /// Stack
@@ -36,11 +37,11 @@ pub struct Args {
     pub stack: u8,
 
     /// Disk I/O
-    #[arg(short = 'd', action = ArgAction::Count, help_heading = "Reports")]
+    #[arg(short = 'd', alias = "disk", action = ArgAction::Count, help_heading = "Reports")]
     pub disk: u8,
 
     /// Context switches
-    #[arg(short = 'w', action = ArgAction::Count, help_heading = "Reports")]
+    #[arg(short = 'w', alias = "switch", action = ArgAction::Count, help_heading = "Reports")]
     pub switches: u8,
 
     /// Threads and open files
@@ -52,7 +53,7 @@ pub struct Args {
     pub realtime: u8,
 
     /// Network: packets and bytes received and sent, loopback included
-    #[arg(short = 'n', action = ArgAction::Count, help_heading = "Reports")]
+    #[arg(short = 'n', alias = "network", action = ArgAction::Count, help_heading = "Reports")]
     pub network: u8,
 
     /// Report the task itself, the task with the children it waited for, or both
@@ -72,6 +73,14 @@ pub struct Args {
     /// Threads too
     #[arg(short = 't', action = ArgAction::Count, help_heading = "Selection")]
     pub threads: u8,
+
+    /// Each process with all its descendants summed
+    #[arg(long, help_heading = "Selection")]
+    pub tree: bool,
+
+    /// With -p or -C: their children, and restarts of the same command, stay selected
+    #[arg(long, help_heading = "Selection")]
+    pub follow: bool,
 
     /// Only tasks whose name matches this regular expression (with -l: whose command line does)
     #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
@@ -94,8 +103,34 @@ pub struct Args {
     #[arg(long, help_heading = "Selection")]
     pub ignore: bool,
 
+    /// Control group of each process; with a text, only processes in whose group's path it is
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          help_heading = "Selection")]
+    pub cgroup: Option<String>,
+
+    /// Container of each process; with a text, only processes in containers in whose name or id it is
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          help_heading = "Selection")]
+    pub container: Option<String>,
+
+    /// Only rows for which this holds, like 'cpu_pct > 50 and not match(comm, "k.*")'; names are column ids
+    #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true, help_heading = "Selection")]
+    pub condition: Option<String>,
+
+    /// Only the first N processes of each table; by CPU time unless --sort says otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Selection")]
+    pub top: Option<u32>,
+
+    /// Sort by this column, largest first; smallest first with - before it or :asc after it
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Output")]
+    pub sort: Option<String>,
+
+    /// These columns in this order instead of reports, by id or head
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    pub columns: Vec<String>,
+
     /// Command lines instead of names
-    #[arg(short = 'l', action = ArgAction::Count, help_heading = "Output")]
+    #[arg(short = 'l', alias = "long", action = ArgAction::Count, help_heading = "Output")]
     pub command_lines: u8,
 
     /// One line per task with all reports side by side, no averages
@@ -105,6 +140,10 @@ pub struct Args {
     /// Seconds since the epoch instead of the time of day
     #[arg(short = 'H', action = ArgAction::Count, help_heading = "Output")]
     pub epoch: u8,
+
+    /// Time of each row: clock, iso (with date and zone), epoch, or a strftime pattern like '%F %T%.3f'
+    #[arg(long, value_name = "FORMAT", conflicts_with = "epoch", help_heading = "Output")]
+    pub time_format: Option<String>,
 
     /// %CPU of all CPUs together instead of one
     #[arg(short = 'I', action = ArgAction::Count, help_heading = "Output")]
@@ -123,6 +162,14 @@ pub struct Args {
     #[arg(short = 'o', value_name = "FORMAT", ignore_case = true, help_heading = "Output")]
     pub output: Option<Format>,
 
+    /// The table of another program: pypidstat's with its -u -r -d -w -n -l, one line per process
+    #[arg(long, value_name = "STYLE", help_heading = "Output")]
+    pub style: Option<StyleArg>,
+
+    /// Accepted for pypidstat's sake; traffic is counted at the sockets, so on all devices
+    #[arg(long = "dev", value_name = "DEV", hide = true)]
+    pub device: Option<String>,
+
     /// Where the numbers come from
     #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Source")]
     pub source: SourceArg,
@@ -134,6 +181,10 @@ pub struct Args {
     /// Play back recorded instants: DIR/0/proc, DIR/1/proc, ...
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
+
+    /// Print what the network programs log inside the kernel on standard error
+    #[arg(long, help_heading = "Source")]
+    pub debug_bpf: bool,
 
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
@@ -182,6 +233,13 @@ pub enum Format {
     Csv,
 }
 
+/// What `--style` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StyleArg {
+    /// pypidstat's table
+    Pypidstat,
+}
+
 /// What `--source` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SourceArg {
@@ -224,7 +282,12 @@ impl std::str::FromStr for PidArg {
 impl Args {
     /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
-        Args::parse_from(name_user(arguments))
+        Args::parse_from(name_user(pypidstat::translate(arguments)))
+    }
+
+    /// What an empty command line asks for.
+    pub fn none() -> Args {
+        Args::parse_from(["kpidstat"])
     }
 
     /// Reads a command line for tests.
@@ -232,13 +295,14 @@ impl Args {
     /// # Errors
     /// What clap would have printed.
     pub fn try_read(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-        Args::try_parse_from(name_user(arguments))
+        Args::try_parse_from(name_user(pypidstat::translate(arguments)))
     }
 }
 
-/// Rewrites `-U NAME` to `-U=NAME`. The name is optional and positional numbers follow, so clap alone cannot tell them
+/// Rewrites `-U NAME` to `-U=NAME`, and the same of other options. The name is optional and positional numbers follow, so clap alone cannot tell them
 /// apart: as in sysstat, a name does not begin with `-` and is not made of digits alone.
 fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let optional = ["-U", "--cgroup", "--container"];
     let mut rewritten: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
@@ -252,19 +316,26 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--pids"
                     | "--comm_regex"
                     | "--comm-regex"
+                    | "--where"
+                    | "--top"
+                    | "--sort"
+                    | "--columns"
+                    | "--style"
+                    | "--time-format"
+                    | "--dev"
                     | "--source"
                     | "--procfs"
                     | "--root"
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {
-            argument == "-U"
+            optional.contains(&argument.to_str().unwrap_or_default())
                 && !next.is_empty()
                 && !next.starts_with('-')
                 && !next.bytes().all(|b| b.is_ascii_digit())
         });
         if let Some(name) = name {
-            rewritten.push(format!("-U={name}").into());
+            rewritten.push(format!("{}={name}", argument.to_string_lossy()).into());
             arguments.next();
         } else {
             rewritten.push(argument);
@@ -306,6 +377,8 @@ mod tests {
         assert_eq!((args.user.as_deref(), args.interval.as_deref()), (Some("root"), Some("1")));
         let args = read("-Ut 1").unwrap();
         assert_eq!((args.user.as_deref(), args.threads), (Some(""), 1));
+        let args = read("--container web --cgroup 1 5").unwrap();
+        assert_eq!((args.container.as_deref(), args.cgroup.as_deref()), (Some("web"), Some("")));
         assert_eq!(read("-C -U").unwrap().name.as_deref(), Some("-U"));
     }
 

@@ -96,7 +96,20 @@ fn reports(states: &[ProgramState], proc: &Result<(), Reason>, out: &mut String)
 
 fn options(out: &mut String) {
     out.push_str("\noptional\n");
-    match procfs::host::delay_accounting(Path::new(procfs::PROC_ROOT)) {
+    let proc_root = Path::new(procfs::PROC_ROOT);
+    match procfs::rare::cgroup2(proc_root) {
+        Ok(Some(at)) => line("cgroup v2", format_args!("mounted at {}", at.display()), out),
+        Ok(None) => line("cgroup v2", "not mounted: tasks have no cgroup id", out),
+        Err(error) => line("cgroup v2", error, out),
+    }
+    match procfs::rare::locked_memory_bytes(proc_root) {
+        Ok(None) => line("locked memory", "unlimited", out),
+        Ok(Some(bytes)) => {
+            line("locked memory", format_args!("{} KiB (matters before 5.11 only)", bytes >> 10), out);
+        }
+        Err(error) => line("locked memory", error, out),
+    }
+    match procfs::host::delay_accounting(proc_root) {
         Some(true) => line("delay accounting", "on: iodelay is measured", out),
         Some(false) => {
             line("delay accounting", "off: iodelay shows -", out);

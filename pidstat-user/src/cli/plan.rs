@@ -1,35 +1,19 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
-use super::args::{Args, Format, PidArg, ScopeArg, SourceArg};
-use crate::{
-    column::{REPORTS, Report, Scope},
-    sample::{Facts, Pids, Want},
-    select::Filter,
-    sink::{
-        Sink, TimeFormat,
-        csv::Csv,
-        json,
-        json::Json,
-        text,
-        text::{Palette, Text},
-    },
+use super::{
+    args::{Args, PidArg, ScopeArg, SourceArg},
+    choice,
+    output::{Output, output},
+    pypidstat,
+    surroundings::Surroundings,
 };
-use jiff::tz::TimeZone;
-use regex::bytes::{Regex, RegexBuilder};
+use crate::{
+    column::{Column, REPORTS, Report, Scope},
+    sample::{Facts, Pids, Want},
+    select::{Filter, Follow, Name, Order, Pattern},
+};
+use regex::bytes::RegexBuilder;
 use std::{path::PathBuf, time::Duration};
-
-/// What the surroundings say.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// Rows of the terminal that stdout is, if it is one.
-    pub terminal_rows: Option<u64>,
-    /// Process id of this process.
-    pub own_pid: u32,
-    /// The time zone.
-    pub zone: TimeZone,
-    /// Reads an environment variable.
-    pub variable: fn(&str) -> Option<String>,
-}
 
 /// Where the numbers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +33,16 @@ pub enum From {
 pub struct Plan {
     /// The reports in order of display.
     pub reports: Vec<&'static Report>,
+    /// The columns chosen instead of all of the reports'.
+    pub columns: Option<Vec<&'static Column>>,
+    /// Who is followed.
+    pub follow: Option<Follow>,
+    /// Columns that every table has besides.
+    pub extra: Vec<&'static Column>,
+    /// Whether each process stands for itself and all its descendants.
+    pub tree: bool,
+    /// The order of the rows.
+    pub order: Order,
     /// What the source has to read.
     pub want: Want,
     /// Which rows are shown.
@@ -63,39 +57,29 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
+    /// What the user should know before it begins.
+    pub note: Option<String>,
+    /// How times and newcomers are counted.
+    pub counting: Counting,
+    /// Whether standard error is told what this source cannot do.
+    pub notes: bool,
 }
 
-/// The output and its style.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Text.
-    Text(text::Style),
-    /// JSON.
-    Json(json::Style),
-    /// CSV.
-    Csv {
-        /// Whether threads have rows.
-        threads: bool,
-        /// Whether command lines are shown.
-        command_lines: bool,
-    },
-}
-
-impl Output {
-    /// Opens the sink.
-    pub fn sink(&self) -> Box<dyn Sink> {
-        match self {
-            Output::Text(style) => Box::new(Text::new(style.clone())),
-            Output::Json(style) => Box::new(Json::new(style.clone())),
-            Output::Csv { threads, command_lines } => Box::new(Csv::new(*threads, *command_lines)),
-        }
-    }
+/// How times and newcomers are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// As exactly as the source knows.
+    #[default]
+    Exact,
+    /// As sysstat does: times are cut to clock ticks, whoever was not seen in the sample before starts from zero, and a
+    /// task whose stack is wanted and cannot be read has no row at all.
+    Sysstat,
 }
 
 /// A command line that makes no sense; shown with exit code 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
-pub struct Usage(String);
+pub struct Usage(pub(super) String);
 
 impl Plan {
     /// Decides.
@@ -104,15 +88,35 @@ impl Plan {
     /// What is wrong with the command line, in words that say what to write instead.
     pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
         let (interval, count) = schedule(args)?;
-        let (reports, letters) = reports(args)?;
+        let (mut reports, letters) = reports(args)?;
+        let style = pypidstat::style(args, &around.zone)?;
+        let columns = match &style {
+            Some(style) => Some(pypidstat::columns(style)),
+            None => choice::columns(args, letters)?,
+        };
+        if let Some(columns) = &columns {
+            reports = choice::reports_of(columns);
+        }
+        let order = choice::order(args)?;
+        let extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
-        let filter = filter(args, around, &pids)?;
+        let mut filter = filter(args, around, &pids)?;
+        if style.is_some() {
+            pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
+        }
+        let pids = choice::widen(args, pids, &mut filter)?;
+        let (follow, pids) = choice::follow(args, interval.is_some(), pids, &mut filter)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
+        facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
+        facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
+        if let Some(condition) = &filter.condition {
+            condition.names(&mut |name: &Name| facts |= name.needs());
+        }
         facts |= Facts::OWNER;
-        if args.user.is_some() {
+        if args.user.is_some() || style.is_some() {
             facts |= Facts::USER;
         }
-        if args.command_lines > 0 || args.command_line.is_some() {
+        if args.command_lines > 0 || follow.is_some() || args.command_line.is_some() {
             facts |= Facts::CMDLINE;
         }
         if args.of_machine > 0 {
@@ -139,15 +143,43 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                debug: args.debug_bpf,
             },
             reports,
+            columns,
+            follow,
+            extra,
+            tree: args.tree,
+            order,
             filter,
             interval,
             count,
             from,
-            output: output(args, around, header_always),
+            output: match style {
+                Some(style) => Output::Pypidstat(style),
+                None => output(args, around, header_always)?,
+            },
             of_machine: args.of_machine > 0,
+            note: pypidstat::note(args),
+            counting: Counting::Exact,
+            notes: true,
         })
+    }
+}
+
+impl Plan {
+    /// Whether the run is about certain processes, and over when they are.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.want.pids, Pids::Only(_)) || self.filter.pids.is_some()
+    }
+
+    /// Adds a process to those that are shown.
+    pub fn watch(&mut self, pid: u32) {
+        if let Pids::Only(pids) = &mut self.want.pids {
+            pids.push(pid);
+            pids.sort_unstable();
+            pids.dedup();
+        }
     }
 }
 
@@ -233,14 +265,14 @@ fn pids(args: &Args, own_pid: u32) -> Option<Pids> {
 }
 
 fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Filter, Usage> {
-    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Regex>, Usage> {
+    let regex = |option: &str, pattern: &Option<String>, anchored: bool| -> Result<Option<Pattern>, Usage> {
         let Some(pattern) = pattern else { return Ok(None) };
         if pattern.is_empty() {
             return Err(Usage(format!("{option} needs a regular expression")));
         }
         let pattern = if anchored { format!("^(?:{pattern})") } else { pattern.clone() };
         let built = RegexBuilder::new(&pattern).unicode(false).dot_matches_new_line(true).build();
-        built.map(Some).map_err(|error| Usage(format!("{option}: {error}")))
+        built.map(|regex| Some(regex.into())).map_err(|error| Usage(format!("{option}: {error}")))
     };
     Ok(Filter {
         idle_too: pids.is_some(),
@@ -250,6 +282,9 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         user: args.user.clone().filter(|name| !name.is_empty()),
         except: args.ignore.then_some(around.own_pid),
         by_command_line: args.command_lines > 0,
+        condition: choice::condition(args)?,
+        compared_only: false,
+        pids: None,
     })
 }
 
@@ -261,62 +296,10 @@ fn header_always(args: &Args, letters: u32, listed: usize) -> bool {
     args.pids.is_empty() || tables > 0 || listed > 1
 }
 
-fn output(args: &Args, around: &Surroundings, header_always: bool) -> Output {
-    let variable = around.variable;
-    let iso = variable("S_TIME_FORMAT").as_deref() == Some("ISO");
-    let time = match (args.epoch > 0, iso) {
-        (true, _) => TimeFormat::Epoch,
-        (false, true) => TimeFormat::Iso,
-        (false, false) => TimeFormat::Clock,
-    };
-    let (threads, users, command_lines) = (args.threads > 0, args.user.is_some(), args.command_lines > 0);
-    let zone = around.zone.clone();
-    match args.output {
-        Some(Format::Csv) => Output::Csv { threads, command_lines },
-        Some(format @ (Format::Json | Format::Ndjson)) => {
-            let lines = format == Format::Ndjson;
-            Output::Json(json::Style { time, iso_date: iso, zone, threads, users, command_lines, lines })
-        }
-        None => Output::Text(text::Style {
-            time,
-            iso_date: iso,
-            zone,
-            threads,
-            users,
-            command_lines,
-            one_line: args.one_line > 0,
-            decimals: usize::from(args.decimals),
-            human: args.human,
-            palette: palette(around),
-            header_always,
-            header_period: header_period(around),
-        }),
-    }
-}
-
-fn palette(around: &Surroundings) -> Palette {
-    let variable = around.variable;
-    let forbidden = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let on = match variable("S_COLORS").as_deref() {
-        Some("always") => true,
-        Some("never") => false,
-        _ => around.terminal_rows.is_some() && !forbidden,
-    };
-    if on { Palette::on(&variable("S_COLORS_SGR").unwrap_or_default()) } else { Palette::off() }
-}
-
-fn header_period(around: &Surroundings) -> u64 {
-    let asked = || (around.variable)("S_REPEAT_HEADER")?.parse::<u64>().ok().filter(|period| *period > 0);
-    match around.terminal_rows {
-        Some(rows) if rows > 2 => rows - 2,
-        Some(_) => 1,
-        None => asked().unwrap_or(86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
     use std::ffi::OsString;
 
     fn plan(line: &str) -> Result<Plan, Usage> {

@@ -22,7 +22,7 @@ pub(super) const TASK: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "CPU time in user mode, without running guests, of one CPU.",
-            read: |row| row.pct_of_time(own_user_ns).into(),
+            read: |row| row.pct_of_time(|task| Ok(own_user_ns(row, task))).into(),
         },
         Column {
             id: "system_pct",
@@ -83,8 +83,13 @@ pub(super) const TASK: Report = Report {
             },
         },
     ],
-    active: |row| shows(row, |task| task.cpu.user_ns) || shows(row, |task| task.cpu.system_ns),
+    active,
 };
+
+/// Whether the task ran.
+pub(super) fn active(row: &Row<'_>) -> bool {
+    shows(row, |task| task.cpu.user_ns) || shows(row, |task| task.cpu.system_ns)
+}
 
 /// CPU time of the task and of the children it waited for.
 pub(super) const CHILDREN: Report = Report {
@@ -104,9 +109,9 @@ pub(super) const CHILDREN: Report = Report {
             help: "CPU time in user mode of the task and the children it waited for.",
             read: |row| {
                 children_ms(row, |task| {
-                    let cpu = &task.cpu;
-                    let guest_ns = cpu.guest_ns + cpu.children_guest_ns;
-                    Ok((cpu.user_ns + cpu.children_user_ns).saturating_sub(guest_ns))
+                    let (cpu, cut) = (&task.cpu, |ns| row.cut(ns));
+                    let guest_ns = cut(cpu.guest_ns) + cut(cpu.children_guest_ns);
+                    Ok((cut(cpu.user_ns) + cut(cpu.children_user_ns)).saturating_sub(guest_ns))
                 })
             },
         },
@@ -119,7 +124,12 @@ pub(super) const CHILDREN: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "CPU time in kernel mode of the task and the children it waited for.",
-            read: |row| children_ms(row, |task| Ok(task.cpu.system_ns + task.cpu.children_system_ns)),
+            read: |row| {
+                children_ms(
+                    row,
+                    |task| Ok(row.cut(task.cpu.system_ns) + row.cut(task.cpu.children_system_ns)),
+                )
+            },
         },
         Column {
             id: "children_guest_ms",
@@ -130,7 +140,9 @@ pub(super) const CHILDREN: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "CPU time running virtual CPUs of the task and the children it waited for.",
-            read: |row| children_ms(row, |task| Ok(task.cpu.guest_ns + task.cpu.children_guest_ns)),
+            read: |row| {
+                children_ms(row, |task| Ok(row.cut(task.cpu.guest_ns) + row.cut(task.cpu.children_guest_ns)))
+            },
         },
     ],
     active: |row| {
@@ -148,17 +160,21 @@ fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
     if let End::Exited(_) = row.now.end {
         return row.changed(time_ns);
     }
+    let tick_ns = row.span.tick_ns;
+    if tick_ns > 1 {
+        return row.changed(|task| time_ns(task) / tick_ns);
+    }
     let least_ns = (row.span.elapsed_centis * 1e7 * 0.000_05).min(1e7);
     row.distance(time_ns) as f64 >= least_ns && row.changed(time_ns)
 }
 
-fn own_user_ns(task: &Task) -> Reading<u64> {
+fn own_user_ns(row: &Row<'_>, task: &Task) -> u64 {
     // The kernel adds guest time to user time; the two are read apart and may cross by a tick.
-    Ok(task.cpu.user_ns.saturating_sub(task.cpu.guest_ns))
+    row.cut(task.cpu.user_ns).saturating_sub(row.cut(task.cpu.guest_ns))
 }
 
 fn cpu(row: &Row<'_>) -> Value {
-    let used = |task: &Task| Ok(task.cpu.user_ns + task.cpu.system_ns);
+    let used = |task: &Task| Ok(row.cut(task.cpu.user_ns) + row.cut(task.cpu.system_ns));
     if !row.span.of_machine {
         return row.pct_of_time(used).into();
     }
@@ -169,12 +185,15 @@ fn cpu(row: &Row<'_>) -> Value {
     }
 }
 
-fn children_ms(row: &Row<'_>, counter: fn(&Task) -> Reading<u64>) -> Value {
+fn children_ms(row: &Row<'_>, counter: impl Fn(&Task) -> Reading<u64>) -> Value {
     match row.delta_ticks(counter) {
-        Ok(ticks) => match row.sums {
-            Some(sums) if sums.samples > 0 => Value::Real(ticks * 10.0 / f64::from(sums.samples)),
-            _ => Value::Real(ticks * 10.0),
-        },
+        Ok(ticks) => {
+            let ms = ticks / row.span.ticks_per_second * 1000.0;
+            match row.sums {
+                Some(sums) if sums.samples > 0 => Value::Real(ms / f64::from(sums.samples)),
+                _ => Value::Real(ms),
+            }
+        }
         Err(why) => Value::Missing(why),
     }
 }

@@ -1,6 +1,6 @@
 //! `-r`: page faults and memory (`/proc/PID/stat` fields 10 to 13, 23, 24).
 
-use super::{Column, Report, Scope, Unit, Value};
+use super::{Column, NO_LETTER, Report, Scope, Unit, Value};
 use crate::{
     rate::{Level, Row},
     sample::{End, Facts, Missing, Reading, Task},
@@ -72,13 +72,35 @@ pub(super) const TASK: Report = Report {
             read: memory_share,
         },
     ],
-    active: |row| {
-        row.changed(|task| task.faults.minor)
-            || row.changed(|task| task.faults.major)
-            || row.changed(|task| task.memory.virtual_bytes >> 10)
-            || row.changed(|task| task.memory.resident_bytes >> 10)
-    },
+    active,
 };
+
+/// What costs a file per process, so that only `--columns` and the like bring it.
+pub(super) const MORE: Report = Report {
+    flag: NO_LETTER,
+    scope: Scope::Task,
+    json: "task-memory-more",
+    title: "more about memory, by --columns",
+    columns: &[Column {
+        id: "vm_peak_kib",
+        head: "VmPeak",
+        json: "VmPeak",
+        width: 9,
+        unit: Unit::Kib,
+        needs: Facts::PEAK,
+        machine_only: false,
+        help: "Largest virtual memory that the task ever had.",
+        read: |row| row.now.peak_kib.into(),
+    }],
+    active,
+};
+
+fn active(row: &Row<'_>) -> bool {
+    row.changed(|task| task.faults.minor)
+        || row.changed(|task| task.faults.major)
+        || row.changed(|task| task.memory.virtual_bytes >> 10)
+        || row.changed(|task| task.memory.resident_bytes >> 10)
+}
 
 /// Faults of the task and of the children it waited for.
 pub(super) const CHILDREN: Report = Report {

@@ -2,22 +2,49 @@
 
 use super::{
     bpf::IterProgram,
-    btf::{Btf, Kind},
+    btf::{Btf, Kind, kernel_bytes},
     ladder::{Family, Globals, Hook, Program},
     reason::{Reason, missing_capabilities},
 };
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader,
     programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError},
 };
-use std::os::fd::AsFd;
+use std::{cell::RefCell, os::fd::AsFd};
 
 /// The running kernel's type information, read once and shared by all families.
 #[derive(Debug)]
 pub struct Kernel {
     btf: Btf,
-    /// The same for aya, which resolves the hooks with it.
-    aya: aya::Btf,
+    loader: RefCell<Loader>,
+}
+
+/// aya's loader. Making one parses the whole BTF, for relocations that objects from Rust do not have, and costs more than
+/// everything else at the start together; so one is made, and loads every object.
+#[derive(Debug)]
+struct Loader {
+    aya: EbpfLoader<'static>,
+    /// Globals that were set for an earlier object.
+    globals: Vec<&'static str>,
+}
+
+impl Loader {
+    fn load(&mut self, family: &Family, globals: &Globals) -> Result<Ebpf, EbpfError> {
+        // The loader forgets nothing, so what another object had is made to mean nothing.
+        for name in self.globals.drain(..) {
+            self.aya.override_global(name, &[] as &[u8], false);
+        }
+        for (name, bytes) in globals.iter() {
+            // A loader holds references only. These are some hundred bytes for each of the few objects of a run.
+            let bytes: &'static [u8] = Vec::leak(bytes.to_vec());
+            self.aya.override_global(name, bytes, true);
+            self.globals.push(name);
+        }
+        for (map, entries) in globals.sizes() {
+            self.aya.map_max_entries(map, entries);
+        }
+        self.aya.load(family.object)
+    }
 }
 
 impl Kernel {
@@ -26,13 +53,14 @@ impl Kernel {
     /// # Errors
     /// There is none, or it is garbage.
     pub fn open() -> Result<Kernel, Reason> {
-        let bytes = std::fs::read("/sys/kernel/btf/vmlinux").map_err(|error| match error.kind() {
+        let bytes = kernel_bytes().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Reason::NoBtf,
             _ => Reason::BadBtf(error.to_string()),
         })?;
-        let aya = aya::Btf::parse(&bytes, aya::Endianness::default())
-            .map_err(|error| Reason::BadBtf(error.to_string()))?;
-        Ok(Kernel { btf: Btf::parse(bytes)?, aya })
+        let btf = Btf::parse(bytes)?;
+        let mut aya = EbpfLoader::new();
+        aya.btf(None).allow_unsupported_maps();
+        Ok(Kernel { btf, loader: RefCell::new(Loader { aya, globals: Vec::new() }) })
     }
 
     /// The types.
@@ -45,6 +73,8 @@ impl Kernel {
 #[derive(Debug)]
 pub struct Object {
     ebpf: Ebpf,
+    /// The ids of the types behind the family's hooks.
+    hooks: aya::Btf,
 }
 
 /// What attaching a program gives.
@@ -63,20 +93,17 @@ impl Object {
     /// Why this machine or this user cannot have it.
     pub fn load(kernel: &Kernel, family: &Family, globals: &Globals) -> Result<Object, Reason> {
         raise_memlock();
-        let mut loader = EbpfLoader::new();
-        loader.btf(Some(&kernel.aya)).allow_unsupported_maps();
-        for (name, bytes) in globals.iter() {
-            loader.override_global(name, bytes, true);
-        }
-        for (map, entries) in globals.sizes() {
-            loader.map_max_entries(map, entries);
-        }
-        let ebpf = loader.load(family.object).map_err(|error| {
+        let ebpf = kernel.loader.borrow_mut().load(family, globals).map_err(|error| {
             // Without privilege aya already fails while it finds out what the kernel can do, in words that lead astray.
             let missing = missing_capabilities();
             if missing.is_empty() { Reason::of_error(&error) } else { Reason::Capability(missing) }
         })?;
-        Ok(Object { ebpf })
+        let programs = || family.rungs.iter().flat_map(|rung| rung.programs);
+        let names: Vec<(Kind, String)> = programs().map(|program| program.hook.type_behind()).collect();
+        let hooks = kernel.btf.excerpt(names.iter().map(|(kind, name)| (*kind, name.as_str())));
+        let hooks = aya::Btf::parse(&hooks, aya::Endianness::default())
+            .map_err(|error| Reason::BadBtf(error.to_string()))?;
+        Ok(Object { ebpf, hooks })
     }
 
     /// Loads one program and attaches it; the others are not touched.
@@ -84,25 +111,19 @@ impl Object {
     /// # Errors
     /// Why not; the object stays usable for its other programs.
     pub fn attach(&mut self, kernel: &Kernel, program: &Program) -> Result<Attached, Reason> {
-        let (exists, what) = match program.hook {
-            Hook::Iter(name) => {
-                (kernel.btf.has(Kind::Func, &format!("bpf_iter_{name}")), format!("iterator {name}"))
-            }
-            Hook::Tracepoint(name) => {
-                (kernel.btf.has(Kind::Typedef, &format!("btf_trace_{name}")), format!("tracepoint {name}"))
-            }
-            Hook::Call(name) | Hook::Return(name) => {
-                (kernel.btf.has(Kind::Func, name), format!("function {name} to hook"))
-            }
-        };
-        if !exists {
-            return Err(Reason::NoHook(what));
+        let (kind, name) = program.hook.type_behind();
+        if !kernel.btf.has(kind, &name) {
+            return Err(Reason::NoHook(match program.hook {
+                Hook::Iter(name) => format!("iterator {name}"),
+                Hook::Tracepoint(name) => format!("tracepoint {name}"),
+                Hook::Call(name) | Hook::Return(name) => format!("function {name} to hook"),
+            }));
         }
         let found = self
             .ebpf
             .program_mut(program.name)
             .ok_or_else(|| Reason::Other(format!("no program {} in the object", program.name)))?;
-        attach(found, program.hook, &kernel.aya).map_err(|error| Reason::of_program(&error))
+        attach(found, program.hook, &self.hooks).map_err(|error| Reason::of_program(&error))
     }
 
     /// aya's view of the object, for its maps.

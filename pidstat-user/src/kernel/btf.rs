@@ -3,6 +3,13 @@
 //! The bytes come from the kernel, yet nothing in here trusts them: every offset and count is checked, a cycle of types
 //! ends, and garbage yields an error or `None`, never a panic.
 
+mod excerpt;
+mod mapped;
+
+pub use mapped::kernel_bytes;
+
+use bytes::Bytes;
+
 /// Why bytes are not usable as BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BtfError {
@@ -39,7 +46,7 @@ const DEPTH: u32 = 32;
 /// The type information of one kernel, indexed by name.
 #[derive(Debug)]
 pub struct Btf {
-    data: Vec<u8>,
+    data: Bytes,
     /// Position of each type, by id; id 0 is void.
     types: Vec<u32>,
     /// Type ids by hash of the name, open addressing; 0 is a free slot.
@@ -63,7 +70,8 @@ impl Btf {
     ///
     /// # Errors
     /// What is wrong with the bytes.
-    pub fn parse(data: Vec<u8>) -> Result<Btf, BtfError> {
+    pub fn parse(data: impl Into<Bytes>) -> Result<Btf, BtfError> {
+        let data = data.into();
         let word = |at: usize| u32_at(&data, at).ok_or(BtfError::Truncated(at));
         if word(0)? & 0xffff != 0xeb9f {
             return Err(BtfError::NotBtf);

@@ -4,7 +4,7 @@
 
 use super::{
     attach::{Kernel, Object},
-    btf::Btf,
+    btf::{Btf, Kind},
     reason::Reason,
 };
 
@@ -19,6 +19,17 @@ pub enum Hook {
     Return(&'static str),
     /// The call of a kernel function (`fentry/`).
     Call(&'static str),
+}
+
+impl Hook {
+    /// The kernel's type that exists exactly where the hook does, and by whose id it is attached.
+    pub fn type_behind(self) -> (Kind, String) {
+        match self {
+            Hook::Iter(name) => (Kind::Func, format!("bpf_iter_{name}")),
+            Hook::Tracepoint(name) => (Kind::Typedef, format!("btf_trace_{name}")),
+            Hook::Return(name) | Hook::Call(name) => (Kind::Func, name.to_owned()),
+        }
+    }
 }
 
 impl std::fmt::Display for Hook {

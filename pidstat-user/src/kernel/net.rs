@@ -57,6 +57,8 @@ pub struct Sizes {
     pub flows: u32,
     /// Bytes of the ring of closed connections, a power of two of at least a page; a connection takes 88.
     pub ring_bytes: u32,
+    /// Whether the programs log what they see; otherwise the verifier removes the logging.
+    pub debug: bool,
 }
 
 impl Default for Sizes {
@@ -64,6 +66,7 @@ impl Default for Sizes {
         Sizes {
             flows: pidstat_common::net::FLOWS_MAX as u32,
             ring_bytes: pidstat_common::net::RING_BYTES as u32,
+            debug: false,
         }
     }
 }
@@ -91,6 +94,7 @@ pub fn complete(btf: &Btf) -> Result<(), Reason> {
 pub fn globals(btf: &Btf, ours: PidNamespace, sizes: Sizes) -> Result<Globals, Reason> {
     let mut offsets = offsets(btf, ours)?;
     offsets.ring_wakeup_bytes = sizes.ring_bytes / 4;
+    offsets.debug = u32::from(sizes.debug);
     let mut globals = Globals::default();
     globals.set("NET_OFFSETS", &offsets);
     globals.size("ps_flows", sizes.flows).size("ps_closed", sizes.ring_bytes);
@@ -132,6 +136,7 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         our_level: ours.level,
         our_inum: ours.inum,
         ring_wakeup_bytes: 0,
+        debug: 0,
     })
 }
 

@@ -54,6 +54,7 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
     let any = |of: &str, paths: &[&str]| btf.offset_of_any(of, paths).unwrap_or(0);
     let task = |path: &str| btf.offset("task_struct", path).unwrap_or(0);
     let signal = |path: &str| btf.offset("signal_struct", path).unwrap_or(0);
+    let rss_atomics = any("mm_struct", &["rss_stat.count"]);
     let [rss_file, rss_anon, rss_shmem] = rss(btf).unwrap_or_default();
     let number = |of: &str| {
         let at = btf.offset("pid", "numbers")? + btf.offset("upid", of)?;
@@ -156,6 +157,7 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         rss_file,
         rss_anon,
         rss_shmem,
+        rss_atomics,
         dfl_cgrp: any("css_set", &["dfl_cgrp"]),
         cgroup_kn: any("cgroup", &["kn"]),
         kn_id: any("kernfs_node", &["id"]),
@@ -176,7 +178,7 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         (found.sum_exec, "task_struct.se.sum_exec_runtime"),
         (found.min_flt, "task_struct.min_flt"),
         (found.total_vm, "mm_struct.total_vm"),
-        (found.rss_anon, "mm_struct.rss_stat"),
+        (found.rss_anon | found.rss_atomics, "mm_struct.rss_stat"),
         (found.sig_nr_threads, "signal_struct.nr_threads"),
         (found.sig_seq, "signal_struct.stats_lock"),
         (found.sig_sum_exec, "signal_struct.sum_sched_runtime"),
@@ -188,17 +190,12 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
     Ok(found)
 }
 
-/// Resident file, anonymous and shared memory pages: since 6.2 an array of percpu_counter, before that atomic longs.
+/// Resident file, anonymous and shared memory pages: since 6.2 an array of percpu_counter.
 fn rss(btf: &Btf) -> Option<[u32; 3]> {
-    let (first, step) = match btf.offset("mm_struct", "rss_stat.count") {
-        Some(count) => (count, 8),
-        None => {
-            let count = btf.offset("percpu_counter", "count")?;
-            (btf.offset("mm_struct", "rss_stat")? + count, btf.size("percpu_counter")?)
-        }
-    };
+    let first = btf.offset("mm_struct", "rss_stat")? + btf.offset("percpu_counter", "count")?;
+    let step = btf.size("percpu_counter")?;
     // MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SWAPENTS 2, MM_SHMEMPAGES 3.
-    Some([first, first + step, first + 3 * step])
+    btf.offset("mm_struct", "rss_stat.count").is_none().then_some([first, first + step, first + 3 * step])
 }
 
 #[cfg(test)]
@@ -213,7 +210,9 @@ mod tests {
         let absent: Vec<&str> =
             text.split([',', '{', '}']).filter(|f| f.trim_end().ends_with(": 0")).map(str::trim).collect();
         // Swap-in is apart since 5.17.
-        assert!(absent.iter().all(|f| *f == "swapin_delay: 0"), "{absent:?}");
+        // So are the resident pages, since 6.2.
+        let older = ["swapin_delay: 0", "rss_atomics: 0"];
+        assert!(absent.iter().all(|f| older.contains(f)), "{absent:?}");
     }
 
     #[test]

@@ -33,7 +33,16 @@ pub fn pairs<'a>(
             process = Some(task);
         }
         let process = process.filter(|leader: &&Task| !task.is_process() && leader.key.tgid == task.key.tgid);
-        Row { now: task, before, span, sums: None, process, exited: false, traffic_only: false }
+        Row {
+            now: task,
+            before,
+            span,
+            sums: None,
+            process,
+            descendants: &[],
+            exited: false,
+            traffic_only: false,
+        }
     })
 }
 
@@ -53,6 +62,7 @@ pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl
             span,
             sums: None,
             process: None,
+            descendants: &[],
             exited: task.key.tgid != 0,
             traffic_only: task.end == End::TrafficOnly,
         }

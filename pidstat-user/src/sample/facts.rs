@@ -33,6 +33,10 @@ impl Facts {
     pub const MEM_TOTAL: Facts = Facts(1 << 10);
     /// The name of the real user (`etc/passwd`).
     pub const USER: Facts = Facts(1 << 11);
+    /// Largest virtual size so far (`status`).
+    pub const PEAK: Facts = Facts(1 << 16);
+    /// Control group (`cgroup`).
+    pub const CGROUP: Facts = Facts(1 << 17);
 
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {
@@ -86,4 +90,6 @@ pub struct Want {
     /// Whether `sched` and `switches` of a process row are the sum over all its threads, dead ones included
     /// (kpidstat), or the main thread's alone (what the kernel's per-process files show, and sysstat prints).
     pub sum_threads: bool,
+    /// Whether the kernel programs log what they see on standard error.
+    pub debug: bool,
 }

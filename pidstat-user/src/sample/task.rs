@@ -1,6 +1,6 @@
 //! One process or thread at one instant.
 
-use super::{Missing, Reading};
+use super::{Cgroup, Missing, Reading};
 use std::rc::Rc;
 
 /// What a task is called for its whole life: never a bare pid, which is reused.
@@ -225,6 +225,8 @@ pub struct Task {
     pub faults: Faults,
     /// Memory; a thread's is its process's.
     pub memory: Memory,
+    /// Largest virtual size so far, in KiB (`VmPeak` of `status`).
+    pub peak_kib: Reading<u64>,
     /// Scheduler figures.
     pub sched: Reading<Sched>,
     /// Context switches.
@@ -237,6 +239,8 @@ pub struct Task {
     pub stack: Reading<Stack>,
     /// Open file descriptors.
     pub fds: Reading<u32>,
+    /// Control group of the process.
+    pub cgroup: Reading<Rc<Cgroup>>,
     /// Network traffic of the process; a thread has none of its own.
     pub traffic: Reading<Traffic>,
     /// How its life stands.
@@ -263,12 +267,14 @@ impl Task {
             cpu: Cpu::default(),
             faults: Faults::default(),
             memory: Memory::default(),
+            peak_kib: Err(why),
             sched: Err(why),
             switches: Err(why),
             io: Err(why),
             delays: Err(why),
             stack: Err(why),
             fds: Err(why),
+            cgroup: Err(why),
             traffic: Err(why),
             end: End::Alive,
         }

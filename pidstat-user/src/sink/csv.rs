@@ -1,6 +1,6 @@
 //! CSV: one row per task per sample with all reports side by side, column ids as header, time since the epoch first.
 
-use super::{Frame, Sink};
+use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
     sample::{End, Host},
@@ -57,6 +57,10 @@ impl Sink for Csv {
                         Value::Real(real) => write!(out, "{real:.4}"),
                         Value::Whole(whole) => write!(out, "{whole}"),
                         Value::Word(word) => write!(out, "{word}"),
+                        Value::Text(text) => {
+                            field(&text, out);
+                            Ok(())
+                        }
                         Value::Missing(_) => Ok(()),
                     };
                 }
@@ -72,8 +76,8 @@ impl Sink for Csv {
         }
     }
 
-    fn joins_reports(&self) -> bool {
-        true
+    fn join(&self) -> Join {
+        Join::All
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON: sysstat's document with a `kpidstat` object in each sample, or one such sample per line.
 
-use super::{Frame, Sink, Table, TimeFormat, time::Times};
+use super::{Absent, Frame, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::{Column, Unit, Value},
     rate::Row,
@@ -26,6 +26,8 @@ pub struct Style {
     pub command_lines: bool,
     /// One line per sample, and nothing around it.
     pub lines: bool,
+    /// sysstat's document and nothing else: no object of our own, no columns that sysstat does not have.
+    pub plain: bool,
 }
 
 /// The JSON sink.
@@ -53,12 +55,12 @@ impl Layout {
 impl Json {
     /// A sink of this style.
     pub fn new(style: Style) -> Json {
-        let times = Times::new(style.time, style.iso_date, style.zone.clone());
+        let times = Times::new(style.time.clone(), style.iso_date, style.zone.clone());
         Json { style, times, samples: 0 }
     }
 
     fn table(&self, table: &Table<'_>, layout: &Layout, out: &mut Vec<u8>) {
-        let columns: Vec<&Column> = table.columns(true).collect();
+        let columns: Vec<&Column> = table.columns(!self.style.plain).collect();
         for (number, row) in table.rows.iter().enumerate() {
             if number > 0 {
                 out.push(b',');
@@ -71,6 +73,18 @@ impl Json {
         }
     }
 
+    fn value(&self, column: &Column, row: &Row<'_>) -> Value {
+        let absent = if self.style.plain { Absent::Number } else { Absent::Said };
+        match column.value(row) {
+            Value::Missing(why) => match absent.number(why, column.unit) {
+                // Not a word: sysstat writes it without quotes.
+                Some(Value::Word(_)) => Value::Real(-1.0),
+                other => other.unwrap_or(Value::Missing(why)),
+            },
+            known => known,
+        }
+    }
+
     fn row(&self, row: &Row<'_>, columns: &[&Column], out: &mut Vec<u8>) {
         let task = row.now;
         match &task.user {
@@ -78,11 +92,12 @@ impl Json {
                 out.extend_from_slice(b"{\"USER\": ");
                 string(user.as_bytes(), out);
             }
-            _ if self.style.users => {
-                let _ = write!(out, "{{\"USER\": \"{}\"", task.uid);
-            }
             _ => {
-                let _ = write!(out, "{{\"UID\": \"{}\"", task.uid);
+                let key = if self.style.users { "USER" } else { "UID" };
+                // To sysstat a user's number is a signed one.
+                let uid =
+                    if self.style.plain { i64::from(task.uid.cast_signed()) } else { i64::from(task.uid) };
+                let _ = write!(out, "{{\"{key}\": \"{uid}\"");
             }
         }
         if self.style.threads {
@@ -96,7 +111,7 @@ impl Json {
         }
         for column in columns {
             let _ = write!(out, ", \"{}\": ", column.json);
-            number(column, column.value(row), out);
+            number(column, self.value(column, row), out);
         }
         if self.style.threads {
             out.extend_from_slice(b", \"leader\": ");
@@ -145,19 +160,21 @@ impl Sink for Json {
         layout.newline(4, out);
         out.push(b'{');
         layout.newline(5, out);
-        let _ = write!(out, "\"timestamp\": \"{}\"", self.times.time(frame.now_epoch_ns));
+        out.extend_from_slice(b"\"timestamp\": ");
+        string(self.times.time(frame.now_epoch_ns).as_bytes(), out);
         for table in &frame.tables {
             out.push(b',');
             layout.newline(5, out);
-            // JSON never joins reports, so a table has exactly one.
-            let _ = write!(out, "\"{}\": [", table.reports.first().map_or("", |report| report.json));
+            let _ = write!(out, "\"{}\": [", table.key());
             self.table(table, &layout, out);
             layout.newline(5, out);
             out.push(b']');
         }
-        out.push(b',');
-        layout.newline(5, out);
-        about(frame.origin, frame, out);
+        if !self.style.plain {
+            out.push(b',');
+            layout.newline(5, out);
+            about(frame.origin, frame, out);
+        }
         layout.newline(4, out);
         out.push(b'}');
         if self.style.lines {
@@ -208,6 +225,10 @@ fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
         Value::Real(real) => write!(out, "{real:.decimals$}"),
         Value::Whole(whole) => write!(out, "{whole}"),
         Value::Word(word) => write!(out, "\"{word}\""),
+        Value::Text(text) => {
+            string(&text, out);
+            Ok(())
+        }
         Value::Missing(Missing::DoesNotApply | _) => write!(out, "null"),
     };
 }

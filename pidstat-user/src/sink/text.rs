@@ -5,7 +5,7 @@ mod paint;
 
 pub use paint::Palette;
 
-use super::{End, Frame, Sink, Table, TimeFormat, time::Times};
+use super::{Absent, End, Frame, Join, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::Column,
     rate::Row,
@@ -29,6 +29,8 @@ pub struct Style {
     pub threads: bool,
     /// User names instead of numbers (`-U`).
     pub users: bool,
+    /// User numbers from 2^31 on as negative ones, which they are to sysstat.
+    pub signed_users: bool,
     /// Command lines instead of names (`-l`).
     pub command_lines: bool,
     /// One wide row per task, no averages (`-h`).
@@ -37,6 +39,8 @@ pub struct Style {
     pub decimals: usize,
     /// Sizes with units (`--human`).
     pub human: bool,
+    /// What stands for a missing value.
+    pub absent: Absent,
     /// Colours.
     pub palette: Palette,
     /// A header before every table of every sample, rather than every `header_period` samples.
@@ -45,11 +49,15 @@ pub struct Style {
     pub header_period: u64,
 }
 
+/// Characters that a stamp is padded to, if it is not longer.
+const STAMP_WIDTH: usize = 11;
+
 /// The text sink.
 #[derive(Debug)]
 pub struct Text {
     style: Style,
     times: Times,
+    stamp_width: usize,
     cells: Cells,
     samples: u64,
 }
@@ -57,9 +65,9 @@ pub struct Text {
 impl Text {
     /// A sink of this style.
     pub fn new(style: Style) -> Text {
-        let times = Times::new(style.time, style.iso_date, style.zone.clone());
-        let cells = Cells::new(style.decimals, style.human, style.palette.clone());
-        Text { style, times, cells, samples: 0 }
+        let times = Times::new(style.time.clone(), style.iso_date, style.zone.clone());
+        let cells = Cells::new(style.decimals, style.human, style.absent, style.palette.clone());
+        Text { style, times, cells, stamp_width: STAMP_WIDTH, samples: 0 }
     }
 
     fn table(&self, table: &Table<'_>, stamp: &str, header: Option<&str>, out: &mut Vec<u8>) {
@@ -76,7 +84,7 @@ impl Text {
 
     fn header(&self, columns: &[&Column], stamp: &str, out: &mut Vec<u8>) {
         out.push(b'\n');
-        pad(stamp, out);
+        let _ = write!(out, "{stamp:<width$}", width = self.stamp_width);
         out.extend_from_slice(if self.style.users { b"     USER" } else { b"   UID" });
         out.extend_from_slice(if self.style.threads { b"      TGID       TID" } else { b"       PID" });
         for column in columns {
@@ -87,33 +95,27 @@ impl Text {
 
     fn row(&self, row: &Row<'_>, columns: &[&Column], stamp: &str, place: &Place<'_>, out: &mut Vec<u8>) {
         let task = row.now;
-        pad(stamp, out);
+        let _ = write!(out, "{stamp:<width$}", width = self.stamp_width);
         self.ids(task, place, out);
         for column in columns {
-            self.cells.put(column, column.value(row), out);
+            self.cells.put(column, column.value(row), row.sums.is_some(), out);
         }
-        out.extend_from_slice(b"  ");
         self.command(task, place, row.exited, out);
-        out.push(b'\n');
+        self.cells.end_line(out);
     }
 
     fn ids(&self, task: &Task, place: &Place<'_>, out: &mut Vec<u8>) {
         let id = |text: std::fmt::Arguments<'_>, out: &mut Vec<u8>| self.cells.painted(Class::Id, text, out);
         match &task.user {
             Some(user) if self.style.users => id(format_args!(" {user:>8}"), out),
+            _ if self.style.signed_users => id(format_args!(" {:>5}", task.uid.cast_signed()), out),
             _ => id(format_args!(" {:>5}", task.uid), out),
         }
         let (tgid, tid) = (task.key.tgid, task.key.tid);
         match (self.style.threads, place) {
             (false, _) => id(format_args!(" {tgid:>9}"), out),
-            (true, Place::Process) => {
-                id(format_args!(" {tgid:>9}"), out);
-                id(format_args!("         -"), out);
-            }
-            (true, Place::Thread) => {
-                id(format_args!("         -"), out);
-                id(format_args!(" {tid:>9}"), out);
-            }
+            (true, Place::Process) => id(format_args!(" {tgid:>9}         -"), out),
+            (true, Place::Thread) => id(format_args!("         - {tid:>9}"), out),
             (true, Place::Orphan(_)) => {
                 id(format_args!(" {tgid:>9}"), out);
                 id(format_args!(" {tid:>9}"), out);
@@ -125,13 +127,12 @@ impl Text {
         match place {
             Place::Process => {
                 let line = task.cmdline.as_deref().filter(|_| self.style.command_lines);
-                self.cells.bytes(Class::Name, b"", line.unwrap_or_else(|| task.name()), out);
+                self.cells.bytes(Class::Name, [b"  ", line.unwrap_or_else(|| task.name())], out);
             }
-            Place::Thread => self.cells.bytes(Class::Thread, b"|__", task.name(), out),
+            Place::Thread => self.cells.bytes(Class::Thread, [b"  |__", task.name()], out),
             Place::Orphan(leader) => {
-                self.cells.bytes(Class::Name, b"(", leader, out);
-                self.cells.bytes(Class::Name, b")", b"", out);
-                self.cells.bytes(Class::Thread, b"__", task.name(), out);
+                self.cells.bytes(Class::Name, [b"  (", leader, b")"], out);
+                self.cells.bytes(Class::Thread, [b"__", task.name()], out);
             }
         }
         if exited {
@@ -142,6 +143,7 @@ impl Text {
 
 impl Sink for Text {
     fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
+        self.stamp_width = self.times.time(epoch_ns).chars().count().max(STAMP_WIDTH);
         let _ = writeln!(
             out,
             "{} {} ({}) \t{} \t_{}_\t({} CPU)",
@@ -178,18 +180,13 @@ impl Sink for Text {
         }
     }
 
-    fn joins_reports(&self) -> bool {
-        self.style.one_line
+    fn join(&self) -> Join {
+        if self.style.one_line { Join::PerScope } else { Join::None }
     }
 
     fn wants_averages(&self) -> bool {
         !self.style.one_line
     }
-}
-
-/// Stamps are padded to eleven bytes.
-fn pad(stamp: &str, out: &mut Vec<u8>) {
-    let _ = write!(out, "{stamp:<11}");
 }
 
 /// How a row stands to the rows above it.

@@ -2,6 +2,7 @@
 
 mod cputime;
 pub mod exits;
+mod files;
 mod gather;
 mod hidden;
 mod known;
@@ -18,10 +19,14 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    kernel::{Kernel, Reason, net::PidNamespace},
+    kernel::{
+        Kernel, Reason,
+        net::{PidNamespace, Sizes},
+    },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
 use exits::Exits;
+use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
 use pidstat_common::exit::RING_BYTES;
@@ -74,7 +79,10 @@ impl EbpfSource {
         let host = procfs::host(proc_root, sys_root);
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
-        let net = want.facts.has(Facts::TRAFFIC).then(|| Net::open(&kernel, ours));
+        let net = want.facts.has(Facts::TRAFFIC).then(|| {
+            let sizes = Sizes { debug: want.debug, ..Sizes::default() };
+            Net::open_sized(&kernel, ours, sizes)
+        });
         let traffic = match &net {
             Some(Ok(_)) => Ok(Traffic::default()),
             Some(Err(_)) => Err(Missing::NotInSource),
@@ -114,29 +122,20 @@ impl EbpfSource {
         Ok(system)
     }
 
-    /// Figures that are read per task whenever they are asked for, because they change by themselves.
+    /// Figures that are read per process whenever they are asked for, because they change by themselves.
     fn files_of_tasks(&mut self, out: &mut Sample) {
         let facts = self.want.facts;
-        if !facts.has(Facts::STACK) && !facts.has(Facts::FDS) {
+        if ![Facts::STACK, Facts::FDS, Facts::PEAK, Facts::CGROUP].iter().any(|fact| facts.has(*fact)) {
             return;
         }
-        let mut process = (0, Err(Missing::NotAsked), Err(Missing::NotAsked));
+        let mut process = OfFiles::default();
         for task in &mut out.tasks {
-            if task.key.tgid != process.0 {
-                process = (task.key.tgid, Err(Missing::NotAsked), Err(Missing::NotAsked));
-                if facts.has(Facts::STACK) {
-                    process.1 = if task.kernel_thread {
-                        Err(Missing::DoesNotApply)
-                    } else {
-                        self.reader.stack(task.key.tgid)
-                    };
-                }
-                if facts.has(Facts::FDS) {
-                    process.2 = self.reader.fds(task.key.tgid);
-                }
+            if task.key.tgid != process.tgid {
+                process = OfFiles::read(task, facts, &mut self.reader);
             }
-            // Threads share the address space and, all but always, the descriptors.
-            (task.stack, task.fds) = (process.1, process.2);
+            // Threads share the address space and, all but always, the descriptors and the group.
+            (task.stack, task.fds, task.peak_kib) = (process.stack, process.fds, process.peak_kib);
+            task.cgroup.clone_from(&process.cgroup);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The files of /proc: parsers that take bytes, and a reader that opens no more than is asked for.
 
 pub mod access;
+pub mod cgroup;
 pub mod files;
 pub mod host;
 pub mod io;
@@ -8,6 +9,7 @@ pub mod live;
 pub mod machine;
 pub mod number;
 pub mod passwd;
+pub mod rare;
 pub mod reader;
 pub mod schedstat;
 pub mod smaps;

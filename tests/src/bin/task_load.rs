@@ -186,7 +186,7 @@ fn execs() -> ! {
 
 fn everything() -> Want {
     let facts = Facts::SCHED | Facts::SWITCHES | Facts::IO | Facts::DELAYS | Facts::OWNER;
-    Want { facts, pids: Pids::All, threads: false, sum_threads: true }
+    Want { facts, pids: Pids::All, threads: false, sum_threads: true, ..Want::default() }
 }
 
 fn open() -> EbpfSource {

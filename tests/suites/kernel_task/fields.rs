@@ -50,9 +50,6 @@ pub const GAUGES: [&str; 12] = [
 /// Shares of the exact run time, which the kernel moves between each other within what it showed.
 pub const SPLITS: [&str; 2] = ["stat user", "stat system"];
 
-/// Exact run time of all threads together, which no file has; while it stands still, nothing runs.
-pub const EXACT: &str = "run time";
-
 /// Everything that must have been compared.
 pub const NAMES: [&str; 35] = [
     "stat state",
@@ -180,7 +177,6 @@ pub fn of_files(directory: &str) -> Option<Fields> {
 pub fn of_row(task: &Task) -> Fields {
     const TICK_NS: u64 = 10_000_000;
     let mut fields = Fields::from([
-        (EXACT, task.cpu.user_ns + task.cpu.system_ns),
         ("kernel thread", u64::from(task.kernel_thread)),
         ("stat state", u64::from(task.state)),
         ("stat ppid", u64::from(task.ppid)),

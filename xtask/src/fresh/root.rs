@@ -59,6 +59,8 @@ impl Root {
 
     fn fill(&self, cargo: &Path) -> Result<()> {
         self.mount(&["--make-rprivate"], Path::new("/"))?;
+        // Inside, `/` must be a mount point, as it is on a machine: unshare changes how it propagates.
+        self.mount(&["--bind", &self.path.to_string_lossy()], &self.path)?;
         self.debootstrap()?;
         self.lend_network()?;
         self.lend_cargo(cargo)?;

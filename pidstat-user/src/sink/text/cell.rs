@@ -1,6 +1,9 @@
 //! One value in one cell: widths, decimals, units.
 
-use super::paint::{Class, Palette};
+use super::{
+    super::Absent,
+    paint::{Class, Palette},
+};
 use crate::{
     column::{Column, Unit, Value},
     sample::Missing,
@@ -12,25 +15,52 @@ use std::{fmt, io::Write as _};
 pub(super) struct Cells {
     decimals: usize,
     human: bool,
+    absent: Absent,
     palette: Palette,
 }
 
 impl Cells {
-    pub(super) fn new(decimals: usize, human: bool, palette: Palette) -> Cells {
-        Cells { decimals, human, palette }
+    pub(super) fn new(decimals: usize, human: bool, absent: Absent, palette: Palette) -> Cells {
+        Cells { decimals, human, absent, palette }
     }
 
-    /// Writes a value right-aligned in its column.
-    pub(super) fn put(&self, column: &Column, value: Value, out: &mut Vec<u8>) {
+    /// Writes a value, or an average, right-aligned in its column.
+    pub(super) fn put(&self, column: &Column, value: Value, average: bool, out: &mut Vec<u8>) {
         let width = column.width - 1;
+        let value = match value {
+            Value::Missing(why) => match self.absent.number(why, column.unit) {
+                Some(Value::Word(word)) => {
+                    // To sysstat the -1 of a count is a number in averages, and no number before.
+                    let class = if average && column.unit == Unit::Count { Class::Name } else { Class::Zero };
+                    return if self.palette.goes_on_after(word, out) {
+                        let _ = write!(out, " {word:>width$}");
+                        self.palette.stop(out);
+                    } else {
+                        self.painted(class, format_args!(" {word:>width$}"), out);
+                    };
+                }
+                Some(number) => number,
+                None => value,
+            },
+            known => known,
+        };
         match (value, column.unit) {
             (Value::Missing(Missing::DoesNotApply), Unit::CpuNumber) => {
                 self.painted(Class::Id, format_args!(" {:>width$}", "-"), out);
             }
             (Value::Missing(_), _) => self.painted(Class::Zero, format_args!(" {:>width$}", "-"), out),
+            (Value::Text(text), _) => {
+                let blanks = width.saturating_sub(String::from_utf8_lossy(&text).chars().count());
+                self.bytes(Class::Name, [&b" ".repeat(blanks + 1), &text], out);
+            }
             (Value::Word(word), _) => self.painted(Class::Name, format_args!(" {word:>width$}"), out),
             (Value::Whole(number), Unit::CpuNumber) => {
-                self.painted(Class::Id, format_args!(" {number:>width$}"), out);
+                // Three blanks, then the number, even where that makes the column wider.
+                self.painted(
+                    Class::Id,
+                    format_args!("   {number:>width$}", width = width.saturating_sub(2)),
+                    out,
+                );
             }
             (Value::Whole(number), Unit::Kib) if self.human => self.size(number as f64, 1, width, out),
             (Value::Real(number), Unit::Kib) if self.human => self.size(number, 1, width, out),
@@ -55,11 +85,15 @@ impl Cells {
         self.palette.stop(out);
     }
 
+    /// Ends a line whose last text may still be in its colour.
+    pub(super) fn end_line(&self, out: &mut Vec<u8>) {
+        self.palette.end_line(out);
+    }
+
     /// Writes raw bytes in the colour of their class.
-    pub(super) fn bytes(&self, class: Class, before: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn bytes<const N: usize>(&self, class: Class, text: [&[u8]; N], out: &mut Vec<u8>) {
         self.palette.start(class, out);
-        out.extend_from_slice(before);
-        out.extend_from_slice(text);
+        text.iter().for_each(|part| out.extend_from_slice(part));
         self.palette.stop(out);
     }
 
@@ -71,8 +105,8 @@ impl Cells {
     fn percent(&self, number: f64, width: usize, out: &mut Vec<u8>) {
         let decimals = if self.human { self.decimals.min(1) } else { self.decimals };
         let class = match number {
-            n if n >= 90.0 => Class::Extreme,
-            n if n >= 75.0 => Class::Warning,
+            n if n >= self.palette.extreme_from() => Class::Extreme,
+            n if n >= self.palette.warning_from() => Class::Warning,
             n if is_zero(n, decimals) => Class::Zero,
             _ => Class::Name,
         };
@@ -92,7 +126,8 @@ impl Cells {
             step += 1;
         }
         let decimals = self.decimals.min(1);
-        let class = if is_zero(number, decimals) { Class::Zero } else { Class::Name };
+        // A size that shows as 0.0 counts as zero only by the decimals that were asked for, in sysstat as well.
+        let class = if is_zero(number, self.decimals) { Class::Zero } else { Class::Name };
         let width = width - 1;
         self.painted(class, format_args!(" {number:>width$.decimals$}"), out);
         out.push(*b"BkMGTP?".get(step).unwrap_or(&b'?'));
@@ -116,13 +151,13 @@ mod tests {
     fn shown(cells: &Cells, id: &str, value: Value) -> String {
         let column = REPORTS.iter().flat_map(|report| report.columns).find(|column| column.id == id).unwrap();
         let mut out = Vec::new();
-        cells.put(column, value, &mut out);
+        cells.put(column, value, false, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn values_fill_their_columns() {
-        let plain = Cells::new(2, false, Palette::off());
+        let plain = Cells::new(2, false, Absent::Said, Palette::off());
         assert_eq!(shown(&plain, "user_pct", Value::Real(14.333)), "   14.33");
         assert_eq!(shown(&plain, "vsz_kib", Value::Whole(117_188)), "  117188");
         assert_eq!(shown(&plain, "vsz_kib", Value::Real(12.5)), "      12");
@@ -132,7 +167,7 @@ mod tests {
 
     #[test]
     fn human_sizes_carry_units() {
-        let human = Cells::new(2, true, Palette::off());
+        let human = Cells::new(2, true, Absent::Said, Palette::off());
         assert_eq!(shown(&human, "vsz_kib", Value::Whole(117_188)), "  114.4M");
         assert_eq!(shown(&human, "user_pct", Value::Real(14.333)), "   14.3%");
         assert_eq!(shown(&human, "write_kib_per_sec", Value::Real(12_288.0)), "     12.0M");
@@ -140,7 +175,7 @@ mod tests {
 
     #[test]
     fn halves_round_to_even_as_in_c() {
-        let plain = Cells::new(2, false, Palette::off());
+        let plain = Cells::new(2, false, Absent::Said, Palette::off());
         assert_eq!(shown(&plain, "user_pct", Value::Real(0.125)), "    0.12");
         assert_eq!(shown(&plain, "user_pct", Value::Real(0.375)), "    0.38");
     }

@@ -17,10 +17,15 @@ pub(super) enum Class {
     Extreme,
 }
 
+/// Back to no colour.
+const RESET: &[u8] = b"\x1b[0m";
+
 /// The escape sequences in force; none when colours are off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Palette {
     codes: Option<Codes>,
+    /// Colours as 12.6.1 has them.
+    old: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,16 @@ impl Palette {
 
     /// sysstat's colours, changed by a list as in `S_COLORS_SGR`: `I=32;22:N=34;1`, unknown or malformed items ignored.
     pub fn on(changes: &str) -> Palette {
+        Palette::changed(changes, false)
+    }
+
+    /// The colours of sysstat 12.6.1: percentages stand out from 50 and 75 on, the letters are M and H alone, codes are
+    /// short, and the command's colour ends after its line.
+    pub fn old(changes: &str) -> Palette {
+        Palette::changed(changes, true)
+    }
+
+    fn changed(changes: &str, old: bool) -> Palette {
         let mut codes = Codes {
             id: "32;22".into(),
             value: "34;1".into(),
@@ -49,7 +64,7 @@ impl Palette {
         };
         for item in changes.split(':') {
             let Some((letter, code)) = item.split_once('=') else { continue };
-            let fits = (3..=18).contains(&item.len()) && !code.is_empty();
+            let fits = (3..=if old { 7 } else { 18 }).contains(&item.len()) && !code.is_empty();
             if !fits || !code.bytes().all(|b| b.is_ascii_digit() || b == b';') {
                 continue;
             }
@@ -57,12 +72,14 @@ impl Palette {
                 "I" => codes.id = code.into(),
                 "N" => codes.value = code.into(),
                 "Z" => codes.zero = code.into(),
-                "W" | "M" => codes.warning = code.into(),
-                "X" | "H" => codes.extreme = code.into(),
+                "W" if !old => codes.warning = code.into(),
+                "X" if !old => codes.extreme = code.into(),
+                "M" => codes.warning = code.into(),
+                "H" => codes.extreme = code.into(),
                 _ => {}
             }
         }
-        Palette { codes: Some(codes) }
+        Palette { codes: Some(codes), old }
     }
 
     /// Starts a piece of text.
@@ -80,10 +97,40 @@ impl Palette {
         out.push(b'm');
     }
 
+    /// The percentage from which on it is a warning.
+    pub(super) fn warning_from(&self) -> f64 {
+        if self.old { 50.0 } else { 75.0 }
+    }
+
+    /// The percentage from which on it is extreme.
+    pub(super) fn extreme_from(&self) -> f64 {
+        if self.old { 75.0 } else { 90.0 }
+    }
+
+    /// Takes back the end of a piece of text if that is `word`, so that the same word can be added to it: sysstat paints
+    /// its three -1.00 in one.
+    pub(super) fn goes_on_after(&self, word: &str, out: &mut Vec<u8>) -> bool {
+        let before = out.strip_suffix(RESET).filter(|before| before.ends_with(word.as_bytes()));
+        let Some(length) = before.map(<[u8]>::len) else { return false };
+        out.truncate(length);
+        true
+    }
+
+    /// Ends a line after its last piece of text.
+    pub(super) fn end_line(&self, out: &mut Vec<u8>) {
+        if self.old && self.codes.is_some() && out.ends_with(RESET) {
+            out.truncate(out.len() - RESET.len());
+            out.push(b'\n');
+            out.extend_from_slice(RESET);
+        } else {
+            out.push(b'\n');
+        }
+    }
+
     /// Ends it.
     pub(super) fn stop(&self, out: &mut Vec<u8>) {
         if self.codes.is_some() {
-            out.extend_from_slice(b"\x1b[0m");
+            out.extend_from_slice(RESET);
         }
     }
 }

@@ -133,8 +133,8 @@ impl Hidden {
     ) -> bool {
         let facts = want.facts;
         // The walk's rows get stack and descriptors later, all in one go.
-        let lean =
-            Want { facts: facts.without(Facts::STACK.and(Facts::FDS)), sum_threads: false, ..want.clone() };
+        let later = Facts::STACK.and(Facts::FDS).and(Facts::PEAK).and(Facts::CGROUP);
+        let lean = Want { facts: facts.without(later), sum_threads: false, ..want.clone() };
         let Ok(process) = reader.row(pid, &lean, host) else { return false };
         let first = self.rows.len();
         let key = process.key;

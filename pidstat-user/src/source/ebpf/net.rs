@@ -9,6 +9,7 @@ use crate::{
     kernel::{
         Attached, Kernel, Object, Reason,
         bpf::{Batch, IterBuffer, IterLink, IterProgram, Scope},
+        debug::{self, KernelLog},
         entry,
         net::{self, PidNamespace, Sizes},
     },
@@ -33,6 +34,7 @@ pub struct Net {
     batch: Batch,
     buffer: IterBuffer,
     lost: NetLosses,
+    log: Option<KernelLog>,
     _object: Object,
 }
 
@@ -78,6 +80,7 @@ impl Net {
                 .map_err(|error| Reason::of_call("link of iter/bpf_sk_storage_map", &error))?,
             _ => return Err(lacks("ps_socks")),
         };
+        let log = if sizes.debug { Some(debug::open(object.ebpf())?) } else { None };
         let mut map = |name| object.ebpf().take_map(name).ok_or_else(|| lacks(name));
         Ok(Net {
             ring: RingBuf::try_from(map("ps_closed")?).map_err(|e| Reason::of_map(&e))?,
@@ -92,6 +95,7 @@ impl Net {
             batch: Batch::new(size_of::<FlowKey>(), size_of::<FlowCounters>()),
             buffer: IterBuffer::default(),
             lost: NetLosses::default(),
+            log,
             _object: object,
         })
     }
@@ -144,6 +148,9 @@ impl Net {
 
     /// Takes the final records of closed connections over, so that the ring never fills.
     pub fn drain(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         while let Some(item) = self.ring.next() {
             if let Some(record) = decode::<SockRecord>(&item) {
                 self.ledger.closed(&record);

@@ -181,6 +181,9 @@ impl Walk {
         }
         drop(old);
         std::mem::swap(&mut self.known, &mut self.spare);
+        if self.shape.want.threads {
+            name_threads(rows, facts, users);
+        }
         lost
     }
 
@@ -245,6 +248,25 @@ impl Walk {
                 rows.swap(here, from);
                 here = from;
             }
+        }
+    }
+}
+
+/// Gives the threads the names that were looked up for their process, which stands above them.
+fn name_threads(rows: &mut [Task], facts: Facts, users: &mut Users) {
+    let mut process: Option<Task> = None;
+    for row in rows {
+        if row.is_process() {
+            process = Some(row.clone());
+            continue;
+        }
+        let process = process.as_ref().filter(|process| process.key.tgid == row.key.tgid);
+        if let Some(process) = process.filter(|process| process.comm == row.comm) {
+            row.long_name.clone_from(&process.long_name);
+        }
+        if facts.has(Facts::USER) {
+            let same = process.filter(|process| process.uid == row.uid);
+            row.user = same.map_or_else(|| users.name(row.uid), |process| process.user.clone());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads processes and threads below one proc directory, opening only the files that the wanted facts need.
 
 use super::{
+    cgroup::Cgroups,
     files::{Extent, Files, Place, Refusal},
     io, number, schedstat, smaps,
     stat::{self, Stat},
@@ -8,8 +9,8 @@ use super::{
     threads::{ThreadCounters, total},
 };
 use crate::sample::{
-    Comm, Cpu, Delays, Facts, Faults, Host, Io, Memory, Missing, Reading, Sched, Stack, Switches, Task,
-    TaskKey, Want,
+    Cgroup, Comm, Cpu, Delays, Facts, Faults, Host, Io, Memory, Missing, Reading, Sched, Stack, Switches,
+    Task, TaskKey, Want,
 };
 use std::{collections::HashSet, path::Path, rc::Rc};
 
@@ -22,6 +23,7 @@ use std::{collections::HashSet, path::Path, rc::Rc};
 pub struct Reader {
     files: Files,
     names: HashSet<Rc<[u8]>>,
+    cgroups: Cgroups,
     tids: Vec<u32>,
     summed: Vec<ThreadCounters>,
     delays_measured: bool,
@@ -38,6 +40,7 @@ impl Reader {
         let mut reader = Reader {
             files: Files::open(root)?,
             names: HashSet::new(),
+            cgroups: Cgroups::default(),
             tids: Vec::new(),
             summed: Vec::new(),
             delays_measured: true,
@@ -99,6 +102,9 @@ impl Reader {
         if want.facts.has(Facts::FDS) {
             task.fds = self.fds_at(at);
         }
+        if want.facts.has(Facts::CGROUP) {
+            task.cgroup = self.cgroup(pid);
+        }
         Ok(task)
     }
 
@@ -123,11 +129,13 @@ impl Reader {
             Some(row) => row.stack,
             None => self.stack(pid),
         };
+        let cgroup = process.map_or(Err(Missing::NotAsked), |row| row.cgroup.clone());
         let tids = self.tids(pid, expected)?;
         for tid in &tids {
             let at = Place { pid, tid: *tid };
             let Ok(mut task) = self.task(at, want, host, false) else { continue };
             task.stack = stack;
+            task.cgroup.clone_from(&cgroup);
             if want.facts.has(Facts::FDS) {
                 task.fds = self.fds_at(at);
             }
@@ -165,6 +173,23 @@ impl Reader {
         Err(self.absence(at, refusal, true))
     }
 
+    /// The control group of a process (`cgroup`).
+    pub fn cgroup(&mut self, pid: u32) -> Reading<Rc<Cgroup>> {
+        let at = Place::process(pid);
+        match self.files.read(at, "cgroup", Extent::Whole) {
+            Ok(bytes) => self.cgroups.of(bytes).ok_or(Missing::NotInKernel),
+            Err(refusal) => Err(self.absence(at, refusal, false)),
+        }
+    }
+
+    /// The largest virtual size that a process had, in KiB (`status`).
+    pub fn peak_kib(&mut self, pid: u32) -> Reading<u64> {
+        match self.files.read(Place::process(pid), "status", Extent::Record) {
+            Ok(bytes) => status::parse(bytes).peak_kib.ok_or(Missing::DoesNotApply),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
     /// Open file descriptors of a process: entries of `fd`. (The size that stat(2) gives for that directory since Linux
     /// 6.2 counts descriptors that are only reserved, too: one for every accept that waits.)
     pub fn fds(&mut self, pid: u32) -> Reading<u32> {
@@ -196,10 +221,14 @@ impl Reader {
         }
         let alone = !(sum && task.threads > 1);
         let switches = want.facts.has(Facts::SWITCHES) && alone;
-        if switches || want.facts.has(Facts::OWNER) || want.facts.has(Facts::USER) {
+        let peak = want.facts.has(Facts::PEAK);
+        if switches || peak || want.facts.has(Facts::OWNER) || want.facts.has(Facts::USER) {
             let status = status::parse(self.files.read(at, "status", Extent::Record)?);
             task.uid = status.uid.unwrap_or(0);
             task.threads = status.threads.unwrap_or(task.threads);
+            if peak {
+                task.peak_kib = status.peak_kib.ok_or(Missing::DoesNotApply);
+            }
             if switches {
                 task.switches = switches_of(&status);
             }

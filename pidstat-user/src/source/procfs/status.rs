@@ -11,6 +11,8 @@ pub struct Status {
     pub ns_pid: Option<u32>,
     /// `Threads:` of the process.
     pub threads: Option<u32>,
+    /// `VmPeak:` in KiB; a kernel thread has none.
+    pub peak_kib: Option<u64>,
     /// `voluntary_ctxt_switches:` of this task alone (Linux 2.6.23).
     pub voluntary: Option<u64>,
     /// `nonvoluntary_ctxt_switches:` of this task alone.
@@ -38,6 +40,11 @@ pub fn parse(bytes: &[u8]) -> Status {
                     status.threads = first(rest).map(narrow);
                 }
             }
+            Some(b'V') => {
+                if let Some(rest) = line.strip_prefix(b"VmPeak:") {
+                    status.peak_kib = first(rest);
+                }
+            }
             Some(b'v') => {
                 if let Some(rest) = line.strip_prefix(b"voluntary_ctxt_switches:") {
                     status.voluntary = first(rest);
@@ -60,10 +67,12 @@ mod tests {
 
     #[test]
     fn the_wanted_lines_are_found_among_the_others() {
-        let text = b"Name:\tUid: 9\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nNSpid:\t512\t7\t1\nThreads:\t12\nTHP_enabled:\t1\n\
+        let text = b"Name:\tUid: 9\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nNSpid:\t512\t7\t1\nVmPeak:\t  728956 kB\nVmSize:\t1 kB\n\
+                     Threads:\t12\nTHP_enabled:\t1\n\
                      voluntary_ctxt_switches:\t18446744073709551615\nnonvoluntary_ctxt_switches:\t3\n";
         let status = parse(text);
         assert_eq!((status.uid, status.ns_pid, status.threads), (Some(1000), Some(1), Some(12)));
+        assert_eq!(status.peak_kib, Some(728_956));
         assert_eq!((status.voluntary, status.involuntary), (Some(u64::MAX), Some(3)));
     }
 

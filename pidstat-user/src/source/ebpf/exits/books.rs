@@ -276,6 +276,7 @@ pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut
     if let Some(last) = last {
         not_below(&mut task, last);
         task.cmdline.clone_from(&last.cmdline);
+        task.cgroup.clone_from(&last.cgroup);
         task.traffic = last.traffic;
     }
     task

@@ -1,0 +1,109 @@
+//! What the loop waits for between two samples.
+
+use crate::{clock::Clock, sink::End, source::Source};
+use std::{io, os::fd::OwnedFd, process::Child};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, MissedTickBehavior},
+};
+
+/// What ends a run early: SIGINT, SIGTERM, and the end of the program that is watched.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    child: Signal,
+    program: Option<Child>,
+}
+
+impl Signals {
+    pub(super) fn new(program: Option<Child>) -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            child: signal(SignalKind::child())?,
+            program,
+        })
+    }
+
+    pub(super) async fn any(&mut self) {
+        let Signals { interrupt, terminate, child, program } = self;
+        // The program may have ended before its signal was listened to.
+        let ended = async {
+            let Some(program) = program else { return std::future::pending().await };
+            while matches!(program.try_wait(), Ok(None)) {
+                child.recv().await;
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = ended => {}
+        }
+    }
+
+    /// The exit code of the program, if it ended by itself.
+    pub(super) fn program_code(&mut self) -> Option<i32> {
+        self.program.as_mut()?.try_wait().ok()??.code()
+    }
+}
+
+/// The moments of the samples.
+pub(super) struct Ticks {
+    /// None where a story moves the clock.
+    timer: Option<Interval>,
+    period: std::time::Duration,
+    wakeup: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Ticks {
+    pub(super) fn new(
+        clock: &Clock,
+        period: std::time::Duration,
+        wakeup: Option<OwnedFd>,
+    ) -> io::Result<Ticks> {
+        let timer = matches!(clock, Clock::Real).then(|| {
+            let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+            // A late sample makes its interval longer; it is not made up for.
+            timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            timer
+        });
+        // SAFETY: the AsyncFd owns the descriptor, so it stays open and is the same one for as long as it is registered.
+        let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+        let wakeup = wakeup.map(register).transpose().map_err(io::Error::from)?;
+        Ok(Ticks { timer, period, wakeup })
+    }
+
+    /// Waits for the next sample; the source may empty its buffers meanwhile.
+    pub(super) async fn next(
+        &mut self,
+        clock: &mut Clock,
+        signals: &mut Signals,
+        source: &mut dyn Source,
+    ) -> End {
+        let Some(timer) = &mut self.timer else {
+            clock.advance(self.period);
+            return End::Complete;
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = signals.any() => return End::Interrupted,
+                _ = timer.tick() => return End::Complete,
+                () = readable(self.wakeup.as_ref()) => source.drain(),
+            }
+        }
+    }
+}
+
+/// Waits until the source's buffers want emptying; for ever where there are none.
+async fn readable(fd: Option<&AsyncFd<OwnedFd>>) {
+    match fd {
+        Some(fd) => {
+            if let Ok(mut guard) = fd.readable().await {
+                guard.clear_ready();
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,199 @@
+//! The command on this kernel: its JSON adds up to what senders and receivers know they moved, and a kill leaves nothing.
+
+use pidstat_tests::tool;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    io::Read as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// What a run's rows of one process add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    tx_bytes: u64,
+    rx_bytes: u64,
+}
+
+fn netload() -> PathBuf {
+    let path = tool::kpidstat().with_file_name("netload");
+    assert!(path.exists(), "netload is not built; run the tests with: cargo xtask test");
+    path
+}
+
+/// kpidstat under way.
+struct Watcher {
+    child: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Watcher {
+    /// Starts it, and returns when it has shown its first sample.
+    fn start(arguments: &[&str]) -> Watcher {
+        let mut child = tool::command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&shown);
+        let reader = thread::spawn(move || {
+            let mut piece = [0; 65_536];
+            while let Ok(length @ 1..) = stdout.read(&mut piece) {
+                into.lock().unwrap().extend_from_slice(&piece[..length]);
+            }
+        });
+        let watcher = Watcher { child, shown, reader };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Text repeats the word in its header, JSON has it in every sample.
+        while !watcher.has_shown("PID") && !watcher.has_shown("timestamp") {
+            assert!(Instant::now() < deadline, "no sample within 20 s");
+            thread::sleep(Duration::from_millis(20));
+        }
+        watcher
+    }
+
+    fn has_shown(&self, word: &str) -> bool {
+        self.shown.lock().unwrap().windows(word.len()).any(|window| window == word.as_bytes())
+    }
+
+    /// Ends it by a signal and returns everything it showed, and its exit code.
+    fn end(mut self, signal: i32) -> (Vec<u8>, Option<i32>) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: the child has not been waited for, so the id is still its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        let code = self.child.wait().unwrap().code();
+        self.reader.join().unwrap();
+        (std::mem::take(&mut *self.shown.lock().unwrap()), code)
+    }
+}
+
+/// Adds up the network rows of every sample, by process.
+fn sums(document: &[u8]) -> (HashMap<u32, Sum>, Vec<u32>) {
+    let document: Value = serde_json::from_slice(document).expect("a whole document");
+    let mut sums: HashMap<u32, Sum> = HashMap::new();
+    let mut exited = Vec::new();
+    for sample in document["sysstat"]["hosts"][0]["statistics"].as_array().expect("samples") {
+        assert_eq!(sample["kpidstat"]["source"], "ebpf", "{}", sample["kpidstat"]);
+        assert_eq!(sample["kpidstat"]["net_rung"], "tracepoint", "{}", sample["kpidstat"]);
+        for (name, lost) in sample["kpidstat"]["losses"].as_object().expect("losses") {
+            assert!(lost == 0 || name == "inconsistent", "{name}: {lost}");
+        }
+        for row in sample["task-network-load"].as_array().expect("network rows") {
+            let pid = row["PID"].as_str().unwrap().parse().unwrap();
+            let sum = sums.entry(pid).or_default();
+            sum.tx_bytes += row["tx_bytes"].as_u64().unwrap();
+            sum.rx_bytes += row["rx_bytes"].as_u64().unwrap();
+            if row["exited"] == true {
+                exited.push(pid);
+            }
+        }
+    }
+    (sums, exited)
+}
+
+/// The lines `PID tx rx ...` that a workload prints about its processes.
+fn reports(output: &[u8]) -> Vec<(u32, Sum)> {
+    let parse = |line: &str| {
+        let numbers: Vec<u64> = line.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+        (u32::try_from(numbers[0]).unwrap(), Sum { tx_bytes: numbers[1], rx_bytes: numbers[2] })
+    };
+    String::from_utf8_lossy(output).lines().map(parse).collect()
+}
+
+#[test]
+fn a_runs_json_adds_up_to_what_every_process_moved() {
+    let watcher = Watcher::start(&["-n", "-o", "json", "0.5"]);
+    let mut moved = Vec::new();
+    for case in ["stream", "short", "sendfile", "udp", "udp-connected", "udp-churn"] {
+        for family in ["4", "6"] {
+            let load = Command::new(netload()).args([case, family]).stdin(Stdio::null()).output().unwrap();
+            assert!(load.status.success(), "{case} {family}: {}", String::from_utf8_lossy(&load.stderr));
+            let reports = reports(&load.stdout);
+            assert!(!reports.is_empty(), "{case} {family} reports nothing");
+            moved.extend(reports.into_iter().map(|(pid, sum)| (format!("{case} v{family}"), pid, sum)));
+        }
+    }
+    thread::sleep(Duration::from_millis(1200));
+    let (document, _) = watcher.end(libc::SIGINT);
+    let (sums, exited) = sums(&document);
+    for (case, pid, sum) in moved {
+        assert_eq!(sums.get(&pid).copied().unwrap_or_default(), sum, "{case}, pid {pid}");
+        // Every process of these workloads is gone long before the end.
+        assert!(exited.contains(&pid), "{case}, pid {pid} is marked as ended");
+    }
+}
+
+#[test]
+fn an_interrupted_or_killed_run_leaves_no_program_behind() {
+    let before = programs();
+    let watcher = Watcher::start(&["-n", "-u", "0.2"]);
+    let loaded: Vec<u32> = programs().into_iter().filter(|id| !before.contains(id)).collect();
+    assert!(loaded.len() >= 5, "the task and net programs are loaded: {loaded:?}");
+    assert_eq!(watcher.end(libc::SIGINT).1, Some(0));
+    gone(&loaded);
+    let killed = Watcher::start(&["-n", "-u", "0.2"]);
+    let loaded: Vec<u32> = programs().into_iter().filter(|id| !before.contains(id)).collect();
+    assert_eq!(killed.end(libc::SIGKILL).1, None);
+    gone(&loaded);
+}
+
+/// Kernel programs with our names that exist now.
+fn programs() -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut id = 0;
+    while let Some(next) = next_program(id) {
+        id = next;
+        if name_of(id).is_some_and(|name| name.starts_with(b"ps_")) {
+            found.push(id);
+        }
+    }
+    found
+}
+
+/// Waits until none of these programs exists; they are freed a moment after their last descriptor closes.
+fn gone(loaded: &[u32]) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let left = || programs().into_iter().filter(|id| loaded.contains(id)).collect::<Vec<u32>>();
+    while !left().is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(left().is_empty(), "left behind: {:?}", left());
+}
+
+const BPF_PROG_GET_NEXT_ID: i32 = 11;
+const BPF_PROG_GET_FD_BY_ID: i32 = 13;
+const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
+
+fn next_program(after: u32) -> Option<u32> {
+    // start_id, next_id, open_flags
+    let mut attr = [after, 0, 0, 0];
+    (bpf(BPF_PROG_GET_NEXT_ID, attr.as_mut_ptr().cast(), size_of_val(&attr)) == 0).then_some(attr[1])
+}
+
+fn name_of(id: u32) -> Option<[u8; 16]> {
+    let mut attr = [id, 0, 0, 0];
+    let fd = bpf(BPF_PROG_GET_FD_BY_ID, attr.as_mut_ptr().cast(), size_of_val(&attr));
+    if fd < 0 {
+        return None;
+    }
+    // struct bpf_prog_info (include/uapi/linux/bpf.h): the name stands at byte 64.
+    let mut info = [0u8; 128];
+    let (low, high) = {
+        let address = info.as_mut_ptr().expose_provenance() as u64;
+        ((address & 0xffff_ffff) as u32, (address >> 32) as u32)
+    };
+    let mut attr = [u32::try_from(fd).unwrap(), info.len() as u32, low, high];
+    let answered = bpf(BPF_OBJ_GET_INFO_BY_FD, attr.as_mut_ptr().cast(), size_of_val(&attr));
+    // SAFETY: the descriptor was made above and is not used again.
+    unsafe { libc::close(i32::try_from(fd).unwrap()) };
+    (answered == 0).then(|| info[64..80].try_into().unwrap())
+}
+
+fn bpf(command: i32, attr: *mut libc::c_void, bytes: usize) -> i64 {
+    // SAFETY: `attr` points to `bytes` bytes of the command's own part of union bpf_attr, and what it points to is
+    // alive during the call.
+    unsafe { libc::syscall(libc::SYS_bpf, command, attr, bytes) }
+}

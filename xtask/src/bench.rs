@@ -1,0 +1,271 @@
+//! `cargo xtask bench`: what a sample costs, ours and others', interleaved in one run; fails where a promise is broken.
+
+mod arena;
+mod bars;
+mod contender;
+mod measure;
+mod network;
+mod results;
+mod table;
+
+use crate::command::{self, output, say};
+use anyhow::{Result, bail};
+use arena::Population;
+use contender::{Contender, Field, Reports};
+use measure::{Run, Walk};
+use results::Results;
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Where the whole bench leaves its results.
+const DOC: &str = "pidstat-user/docs/bench.md";
+
+/// One population, and what is measured there.
+struct Station {
+    population: Population,
+    rounds: usize,
+    /// Samples of our own program after the first report, and of others.
+    samples: (usize, usize),
+    who: fn(&Contender) -> bool,
+    /// Whose system calls are counted.
+    calls: fn(&Contender) -> bool,
+}
+
+fn everyone(_: &Contender) -> bool {
+    true
+}
+
+fn nobody(_: &Contender) -> bool {
+    false
+}
+
+fn sysstat(who: &Contender) -> bool {
+    who.own || who.name.starts_with("pidstat")
+}
+
+/// pidstat -t gives up above 10 000 tasks, and slow interpreters would take all the time there is.
+fn at_the_edge(who: &Contender) -> bool {
+    who.reports != Reports::Tu && !who.name.starts_with("procpath") && !who.name.starts_with("atop")
+}
+
+fn swift(who: &Contender) -> bool {
+    !who.name.starts_with("procpath") && !who.name.starts_with("atop")
+}
+
+/// `pidstat -t` alone takes a minute for its first report at 10 000 processes.
+fn hasty(who: &Contender) -> bool {
+    swift(who) && who.reports != Reports::Tu
+}
+
+const QUICK: [Station; 4] = [
+    Station {
+        population: Population::Processes(100),
+        rounds: 1,
+        samples: (3, 3),
+        who: sysstat,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Processes(1_000),
+        rounds: 2,
+        samples: (4, 3),
+        who: swift,
+        calls: |who| sysstat(who) && who.reports == Reports::Urdw,
+    },
+    Station {
+        population: Population::Processes(10_000),
+        rounds: 1,
+        samples: (3, 2),
+        who: hasty,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Threads(10_000),
+        rounds: 1,
+        samples: (3, 3),
+        who: |who| sysstat(who) && who.reports == Reports::Tu,
+        calls: nobody,
+    },
+];
+
+const WHOLE: [Station; 5] = [
+    Station {
+        population: Population::Processes(100),
+        rounds: 3,
+        samples: (10, 4),
+        who: everyone,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Processes(1_000),
+        rounds: 5,
+        samples: (10, 4),
+        who: everyone,
+        calls: everyone,
+    },
+    Station {
+        population: Population::Processes(10_000),
+        rounds: 3,
+        samples: (10, 3),
+        who: everyone,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Processes(30_000),
+        rounds: 3,
+        samples: (10, 2),
+        who: at_the_edge,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Threads(10_000),
+        rounds: 3,
+        samples: (10, 3),
+        who: |who| sysstat(who) && who.reports != Reports::U,
+        calls: nobody,
+    },
+];
+
+/// Measures, prints the table, and keeps it in the documentation unless `quick`.
+///
+/// # Errors
+/// A promise that is binding is broken, or it could not be measured.
+pub fn bench(quick: bool) -> Result<()> {
+    if !command::is_root() {
+        bail!("the bench needs namespaces and eBPF; run it as root");
+    }
+    let field = contender::gather()?;
+    let began = Instant::now();
+    let deadline = began + Duration::from_secs(if quick { 270 } else { 38 * 60 });
+    let mut results = Results { missing: field.absent.clone(), ..Results::default() };
+    let stations: &[Station] = if quick { &QUICK } else { &WHOLE };
+    // First, while there is time for certain.
+    say("bench: round trips over loopback");
+    let (rounds, trips) = if quick { (1, 20_000) } else { (7, 50_000) };
+    match network::play(&field.kpidstat, rounds, trips) {
+        Ok((trips, absent)) => {
+            results.trips = trips;
+            results.missing.extend(absent);
+        }
+        Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
+    }
+    for station in stations {
+        say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
+        measure_at(station, &field, deadline, &mut results)?;
+    }
+    let bars = bars::judge(&results, &field.contenders);
+    let populations: Vec<Population> = stations.iter().map(|station| station.population).collect();
+    let text = head(quick)? + &table::render(&results, &field.contenders, &populations, &bars);
+    println!("{text}");
+    if !quick {
+        fs::write(command::root().join(DOC), text)?;
+        say(format_args!("bench: written to {DOC}"));
+    }
+    say(format_args!("bench: {} s", began.elapsed().as_secs()));
+    let broken: Vec<&str> =
+        bars.iter().filter(|bar| bar.binding && !bar.kept).map(|bar| bar.what.as_str()).collect();
+    if !broken.is_empty() {
+        bail!("broken: {}", broken.join("; "));
+    }
+    Ok(())
+}
+
+/// Measures at one population. What fails is noted by name; the others go on.
+fn measure_at(station: &Station, field: &Field, deadline: Instant, results: &mut Results) -> Result<()> {
+    let contenders = &field.contenders;
+    let said = arena::within(station.population, false, |out| {
+        let mut walk = Walk::new();
+        let mut failed = vec![false; contenders.len()];
+        for _ in 0..station.rounds {
+            for (number, contender) in contenders.iter().enumerate() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !(station.who)(contender) || failed[number] {
+                    continue;
+                }
+                let samples = if contender.own { station.samples.0 } else { station.samples.1 };
+                match measure::run(contender, samples, &mut walk, left.min(Duration::from_secs(200))) {
+                    Ok(run) => writeln!(
+                        out,
+                        "run\t{number}\t{}\t{}\t{}\t{}\t{}",
+                        run.sample_ms, run.first_cpu_ms, run.first_wall_ms, run.resident_kib, run.peak_kib
+                    )?,
+                    Err(why) => {
+                        failed[number] = true;
+                        writeln!(out, "failed\t{number}\t{why:#}")?;
+                    }
+                }
+            }
+        }
+        for (number, contender) in contenders.iter().enumerate().filter(|(_, who)| (station.calls)(who)) {
+            match measure::calls(contender, 2) {
+                Ok(calls) => writeln!(out, "calls\t{number}\t{calls}")?,
+                Err(why) => writeln!(out, "failed\t{number}\t{why:#}")?,
+            }
+        }
+        Ok(())
+    });
+    let said = match said {
+        Ok(said) => said,
+        Err(why) => {
+            results.missing.push((station.population.to_string(), format!("{why:#}")));
+            return Ok(());
+        }
+    };
+    for line in said.lines() {
+        let words: Vec<&str> = line.split('\t').collect();
+        match words.as_slice() {
+            ["run", number, sample, cpu, wall, resident, peak] => {
+                let run = Run {
+                    sample_ms: sample.parse()?,
+                    first_cpu_ms: cpu.parse()?,
+                    first_wall_ms: wall.parse()?,
+                    resident_kib: resident.parse()?,
+                    peak_kib: peak.parse()?,
+                };
+                results.runs.push((station.population, number.parse()?, run));
+            }
+            ["calls", number, calls] => results.calls.push((number.parse()?, calls.parse()?)),
+            ["failed", number, why] => {
+                let name = &contenders[number.parse::<usize>()?].name;
+                results.missing.push((name.clone(), format!("{}: {why}", station.population)));
+            }
+            _ => bail!("the arena said {line:?}"),
+        }
+    }
+    Ok(())
+}
+
+/// Title, machine, and how it was measured.
+fn head(quick: bool) -> Result<String> {
+    let date = output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let kernel = output(Command::new("uname").args(["-r", "-m"]))?;
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown CPU", |(_, model)| model.trim());
+    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib: u64 = memory.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let option = if quick { " --quick" } else { "" };
+    Ok(format!(
+        "# What it costs\n\n\
+         Made by `cargo xtask bench{option}` on {}, {count} CPUs ({model}), {} GiB, Linux {}.\n\n\
+         Each program really reports, into a pipe, at an interval of one second, in a PID namespace of its own with so \
+         many sleeping processes around it, all on one CPU. The programs take turns, and every figure is the median of \
+         the rounds. CPU time is user and system time from the program's own CPU clock, which counts nanoseconds; a \
+         sample is (T(k) - T(1)) / (k - 1), T(n) being the time used when the n-th report was out. Before every sample \
+         a neighbour on the same CPU walks 96 MiB of memory, so that the caches are cold, as they are on a busy \
+         machine once a second.{} System calls are the difference of two runs under strace -f -c. Elapsed times suffer from \
+         whatever else the machine does; CPU times hardly do.\n\n",
+        date.trim_end(),
+        kib >> 20,
+        kernel.trim_end(),
+        if quick {
+            ""
+        } else {
+            " Ours has ten samples in each run, so that its look at the whole of /proc, every ten seconds, is in the mean."
+        }
+    ))
+}

@@ -1,0 +1,91 @@
+//! What was promised, and whether it is kept.
+
+use super::{
+    arena::Population,
+    contender::{Contender, Reports},
+    results::{Results, named, own},
+};
+
+/// One promise.
+pub struct Bar {
+    /// In words.
+    pub what: String,
+    /// What was measured, with its unit; none where it could not be.
+    pub measured: Option<String>,
+    /// Whether the bench fails without it; the others are goals.
+    pub binding: bool,
+    /// Whether it is kept.
+    pub kept: bool,
+}
+
+impl Bar {
+    /// One word for it.
+    pub fn word(&self) -> &'static str {
+        match (&self.measured, self.kept) {
+            (None, _) => "NOT MEASURED",
+            (_, true) => "PASS",
+            (_, false) => "FAIL",
+        }
+    }
+}
+
+/// The least ratios: against whom, at which population, how many times, whether it is binding.
+const RATIOS: [(&str, Population, f64, bool); 8] = [
+    ("pidstat -u -r -d -w", Population::Processes(1_000), 20.0, true),
+    ("pidstat -u -r -d -w", Population::Processes(1_000), 30.0, false),
+    ("pidstat -u -r -d -w", Population::Processes(10_000), 50.0, false),
+    ("pidstat -u -r -d -w", Population::Processes(30_000), 100.0, false),
+    ("pidstat -t -u", Population::Processes(1_000), 50.0, false),
+    ("pidstat -t -u", Population::Threads(10_000), 100.0, false),
+    ("psutil", Population::Processes(1_000), 60.0, false),
+    ("tight", Population::Processes(1_000), 15.0, false),
+];
+
+/// Judges everything.
+pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
+    let mut bars: Vec<Bar> = RATIOS
+        .iter()
+        .map(|(name, population, least, binding)| {
+            let who = named(contenders, name);
+            let ratio = who.and_then(|who| results.ratio(*population, who, contenders));
+            Bar {
+                what: format!(
+                    "{} costs at least {least} times our CPU time per sample at {population}",
+                    who.map_or(*name, |who| contenders[who].name.as_str())
+                ),
+                measured: ratio.map(|ratio| format!("{ratio:.1} times")),
+                binding: *binding,
+                kept: ratio.is_some_and(|ratio| ratio >= *least),
+            }
+        })
+        .collect();
+    let urdw = own(contenders, Reports::Urdw).unwrap_or_default();
+    let mut less = |what: &str, measured: Option<f64>, most: f64, unit: &str, binding: bool| {
+        bars.push(Bar {
+            what: what.to_owned(),
+            measured: measured.map(|figure| format!("{figure:.1} {unit}")),
+            binding,
+            kept: measured.is_some_and(|figure| figure < most),
+        });
+    };
+    let thousand = Population::Processes(1_000);
+    less(
+        "fewer than 60 system calls per sample of kpidstat -u -r -d -w at 1 000 processes",
+        results.calls(urdw),
+        60.0,
+        "calls",
+        true,
+    );
+    let resident =
+        results.median(Population::Processes(10_000), urdw, |run| run.resident_kib as f64 / 1024.0);
+    less(
+        "less than 24 MiB resident after the third sample at 10 000 processes",
+        resident,
+        24.0,
+        "MiB",
+        false,
+    );
+    let first = results.median(thousand, urdw, |run| run.first_wall_ms);
+    less("first report within 100 ms of the start besides the interval", first, 100.0, "ms", false);
+    bars
+}

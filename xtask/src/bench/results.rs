@@ -1,0 +1,81 @@
+//! What was measured, and the medians of it.
+
+use super::{
+    arena::Population,
+    contender::{Contender, Reports},
+    measure::Run,
+    network::Trip,
+};
+
+/// Everything of one bench.
+#[derive(Default)]
+pub struct Results {
+    /// Each run with its population and the contender's number.
+    pub runs: Vec<(Population, usize, Run)>,
+    /// System calls of a sample at 1 000 processes, with the contender's number.
+    pub calls: Vec<(usize, f64)>,
+    /// Round trips.
+    pub trips: Vec<Trip>,
+    /// What could not be measured: what, and why.
+    pub missing: Vec<(String, String)>,
+}
+
+impl Results {
+    /// Median of a figure over the rounds.
+    pub fn median(&self, population: Population, who: usize, figure: impl Fn(&Run) -> f64) -> Option<f64> {
+        let of =
+            |(p, w, run): &(Population, usize, Run)| (*p == population && *w == who).then(|| figure(run));
+        median(self.runs.iter().filter_map(of).collect())
+    }
+
+    /// How many times more CPU time one sample of `who` takes than our own with the same reports.
+    pub fn ratio(&self, population: Population, who: usize, contenders: &[Contender]) -> Option<f64> {
+        let own = own(contenders, contenders[who].reports)?;
+        let of = |who| self.median(population, who, |run| run.sample_ms);
+        Some(of(who)? / of(own)?)
+    }
+
+    /// System calls of one sample.
+    pub fn calls(&self, who: usize) -> Option<f64> {
+        self.calls.iter().find(|(number, _)| *number == who).map(|(_, calls)| *calls)
+    }
+
+    /// Medians of a round trip: the players' CPU time and the watcher's.
+    pub fn trip(&self, watcher: usize, game: usize) -> Option<(f64, f64)> {
+        let of = |figure: fn(&Trip) -> f64| {
+            let trips = self.trips.iter().filter(|trip| trip.watcher == watcher && trip.game == game);
+            median(trips.map(figure).collect())
+        };
+        Some((of(|trip| trip.players_us)?, of(|trip| trip.watcher_us)?))
+    }
+}
+
+/// Our own contender with these reports.
+pub fn own(contenders: &[Contender], reports: Reports) -> Option<usize> {
+    contenders.iter().position(|contender| contender.own && contender.reports == reports)
+}
+
+/// The contender of this name.
+pub fn named(contenders: &[Contender], name: &str) -> Option<usize> {
+    contenders.iter().position(|contender| contender.name.starts_with(name))
+}
+
+/// The middle one; of two in the middle, their mean.
+pub fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    let upper = *figures.get(middle)?;
+    if figures.len() % 2 == 1 { Some(upper) } else { Some((figures[middle - 1] + upper) / 2.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_middle_of_odd_and_even() {
+        assert_eq!(median(vec![3.0, 1.0, 9.0]), Some(3.0));
+        assert_eq!(median(vec![3.0, 1.0, 9.0, 5.0]), Some(4.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}

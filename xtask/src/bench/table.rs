@@ -1,0 +1,121 @@
+//! The results as Markdown.
+
+use super::{
+    arena::Population,
+    bars::Bar,
+    contender::Contender,
+    network::{GAMES, WATCHERS},
+    results::Results,
+};
+use std::fmt::Write as _;
+
+/// A Markdown table.
+fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule: Vec<String> =
+        (0..head.len()).map(|at| if at == 0 { "---" } else { "--:" }.to_owned()).collect();
+    let mut text = line(head) + &line(&rule);
+    for row in rows {
+        text += &line(row);
+    }
+    text
+}
+
+/// Everything below the title.
+pub fn render(
+    results: &Results,
+    contenders: &[Contender],
+    populations: &[Population],
+    bars: &[Bar],
+) -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, body: &str| {
+        let _ = write!(text, "## {title}\n\n{body}\n");
+    };
+    let of = |figure: &dyn Fn(Population, usize) -> Option<String>| {
+        let head: Vec<String> =
+            std::iter::once(String::new()).chain(populations.iter().map(Population::to_string)).collect();
+        let rows: Vec<Vec<String>> = (0..contenders.len())
+            .map(|who| {
+                let cells = populations.iter().map(|at| figure(*at, who).unwrap_or_else(|| "–".to_owned()));
+                std::iter::once(format!("`{}`", contenders[who].name)).chain(cells).collect()
+            })
+            .collect();
+        table(&head, &rows)
+    };
+    let cost = of(&|at, who| {
+        let ms = results.median(at, who, |run| run.sample_ms)?;
+        let shown = if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") };
+        let ratio = results.ratio(at, who, contenders).filter(|_| !contenders[who].own);
+        Some(ratio.map_or_else(|| format!("**{shown}**"), |ratio| format!("{shown} ({ratio:.0}x)")))
+    });
+    section("CPU time per sample (times ours)", &cost);
+    let memory = of(&|at, who| {
+        let resident = results.median(at, who, |run| run.resident_kib as f64 / 1024.0)?;
+        let peak = results.median(at, who, |run| run.peak_kib as f64 / 1024.0)?;
+        (peak > 0.0).then(|| format!("{resident:.1} ({peak:.1})"))
+    });
+    section("Resident memory after the third report, and the most, in MiB", &memory);
+    let start = of(&|at, who| {
+        let wall = results.median(at, who, |run| run.first_wall_ms)?;
+        let cpu = results.median(at, who, |run| run.first_cpu_ms)?;
+        Some(if wall > 0.0 { format!("{wall:.0} ms ({cpu:.0} ms)") } else { format!("({cpu:.0} ms)") })
+    });
+    section("From the start to the first report besides the interval: elapsed, and CPU time", &start);
+    let calls: Vec<Vec<String>> = (0..contenders.len())
+        .filter_map(|who| {
+            Some(vec![format!("`{}`", contenders[who].name), format!("{:.0}", results.calls(who)?)])
+        })
+        .collect();
+    section(
+        "System calls per sample at 1 000 processes",
+        &table(&[String::new(), "calls".to_owned()], &calls),
+    );
+    section("CPU time of a round trip over loopback, in microseconds", &trips(results));
+    let judged: Vec<Vec<String>> = bars
+        .iter()
+        .map(|bar| {
+            let kind = if bar.binding { "issue 2" } else { "issue 5, goal" };
+            let measured = bar.measured.clone().unwrap_or_else(|| "–".to_owned());
+            vec![bar.what.clone(), kind.to_owned(), measured, bar.word().to_owned()]
+        })
+        .collect();
+    let head = ["what", "asked by", "measured", ""].map(str::to_owned);
+    section("What was promised", &table(&head, &judged));
+    if !results.missing.is_empty() {
+        let lines: String =
+            results.missing.iter().map(|(what, why)| format!("* `{what}`: {why}\n")).collect();
+        section("Not measured", &lines);
+    }
+    text
+}
+
+fn trips(results: &Results) -> String {
+    let mut head = vec!["who watches".to_owned()];
+    for game in GAMES {
+        head.extend([format!("{game}: the two players"), "the watcher itself".to_owned()]);
+    }
+    let rows: Vec<Vec<String>> = WATCHERS
+        .iter()
+        .enumerate()
+        .map(|(watcher, name)| {
+            let mut row = vec![format!("`{name}`")];
+            for game in 0..GAMES.len() {
+                match (results.trip(watcher, game), results.trip(0, game)) {
+                    (Some((players, own)), Some((alone, _))) => {
+                        let more = (players / alone - 1.0) * 100.0;
+                        row.push(if watcher == 0 {
+                            format!("{players:.2}")
+                        } else {
+                            format!("{players:.2} ({more:+.1} %)")
+                        });
+                        row.push(format!("{own:.2}"));
+                    }
+                    _ => row.extend(["–".to_owned(), "–".to_owned()]),
+                }
+            }
+            row
+        })
+        .collect();
+    table(&head, &rows)
+}

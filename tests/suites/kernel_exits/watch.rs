@@ -43,7 +43,7 @@ impl Watch {
 
     pub fn open_sized(ring_bytes: u32) -> Watch {
         let facts = Facts::SCHED | Facts::SWITCHES | Facts::IO | Facts::OWNER | Facts::TRAFFIC;
-        let want = Want { facts, pids: Pids::All, threads: false, sum_threads: true };
+        let want = Want { facts, pids: Pids::All, threads: false, sum_threads: true, ..Want::default() };
         let mut source = EbpfSource::open_sized(Path::new("/proc"), Path::new("/sys"), &want, ring_bytes)
             .expect("eBPF loads");
         assert_eq!(source.note(), None);

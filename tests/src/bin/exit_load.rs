@@ -2,6 +2,7 @@
 //!
 //! `exit_load storm COUNT PARALLEL PORT`, `exit_load run SCENARIO`: one line per ended child:
 //! `PID utime_us stime_us minflt majflt nvcsw nivcsw maxrss_kib status`. What the processes write is known by ordinal.
+#![expect(clippy::zombie_processes, reason = "wait4 reaps them, for its rusage")]
 
 use std::{
     fs::File,

@@ -99,7 +99,8 @@ pub unsafe fn find_or_make(signal: *const u8, leader: *const u8) -> Option<*mut 
         }
         let fresh = FRESH.get_ptr(0)?;
         // BPF_NOEXIST: another thread may have been faster, and overwriting would lose what it counted.
-        let _ = GROUPS.insert(key, &*fresh, 1);
+        let zero: &GroupEntry = &*fresh;
+        let _ = GROUPS.insert(key, zero, 1);
         let found = GROUPS.get_ptr_mut(key);
         if let Some(found) = found {
             (*found).start_ns = start_ns;

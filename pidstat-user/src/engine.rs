@@ -12,7 +12,7 @@ use crate::{
     kernel::Reason,
     rate::{self, Averages, Ended, Forest, Row, Span},
     sample::{End as SampleEnd, Facts, Missing, Pids, Sample, Task, Want},
-    select::{self, Follow},
+    select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
@@ -265,9 +265,14 @@ impl<'a> Run<'a> {
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
         let rows = rows(self.plan, before, &self.now, &span, sums);
-        let forest = self.plan.tree.then(|| Forest::new(rows.iter().copied()));
-        let rows = forest.as_ref().map_or(rows, Forest::rows);
-        let tables = tables(self.plan, rows, self.follow.as_ref(), self.sink.join());
+        let (follow, join) = (self.follow.as_ref(), self.sink.join());
+        let forest;
+        let tables = if self.plan.tree {
+            forest = Forest::new(rows);
+            tables(self.plan, forest.rows().into_iter(), follow, join)
+        } else {
+            tables(self.plan, rows, follow, join)
+        };
         // A process that --where leaves out is there all the same.
         let any = tables.iter().any(|table| !table.rows.is_empty())
             || self.plan.filter.condition.is_some() && !self.now.tasks.is_empty();
@@ -298,14 +303,14 @@ impl<'a> Run<'a> {
 
 /// The rows of one sample, or of the averages.
 fn rows<'a>(
-    plan: &Plan,
+    plan: &'a Plan,
     before: &'a Sample,
     now: &'a Sample,
     span: &'a Span,
     sums: Option<&'a Averages>,
-) -> Vec<Row<'a>> {
+) -> impl Iterator<Item = Row<'a>> {
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
-    let departed = rate::departed(before, now, span).filter(|row| {
+    let departed = rate::departed(before, now, span).filter(move |row| {
         (traffic || !row.traffic_only)
             && match &plan.want.pids {
                 Pids::All => true,
@@ -314,13 +319,16 @@ fn rows<'a>(
     });
     rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
         .chain(departed)
-        .map(|row| Row { sums: sums.and_then(|sums| sums.of(row.now.key)), ..row })
-        .collect()
+        .map(move |row| Row { sums: sums.and_then(|sums| sums.of(row.now.key)), ..row })
 }
 
 /// The tables of one sample: one for each report, or one for all of them.
-fn tables<'a>(plan: &'a Plan, rows: Vec<Row<'a>>, follow: Option<&Follow>, join: Join) -> Vec<Table<'a>> {
-    let candidates: Vec<_> = rows.into_iter().map(|row| plan.filter.examine(row, follow)).collect();
+fn tables<'a>(
+    plan: &'a Plan,
+    rows: impl Iterator<Item = Row<'a>>,
+    follow: Option<&Follow>,
+    join: Join,
+) -> Vec<Table<'a>> {
     // Columns that were chosen make one table, whichever reports they are from.
     let join = if plan.columns.is_some() { Join::All } else { join };
     let groups: Vec<Vec<&'static Report>> = match join {
@@ -332,14 +340,26 @@ fn tables<'a>(plan: &'a Plan, rows: Vec<Row<'a>>, follow: Option<&Follow>, join:
             .filter(|reports: &Vec<_>| !reports.is_empty())
             .collect(),
     };
-    groups
+    let mut tables: Vec<(Sieve, Table<'a>)> = groups
         .into_iter()
         .map(|reports| {
-            let judges = judges(plan, join, &reports);
-            let rows = select::table(&candidates, &judges, plan.filter.idle_too, &plan.order);
-            Table { rows, chosen: plan.columns.as_deref(), extra: &plan.extra, reports }
+            let sieve = Sieve::new(judges(plan, join, &reports), plan.filter.idle_too);
+            (sieve, Table { rows: Vec::new(), chosen: plan.columns.as_deref(), extra: &plan.extra, reports })
         })
-        .collect()
+        .collect();
+    // Nearly all rows are idle: each is looked at once, for all tables, and only what is shown is kept.
+    for row in rows {
+        let candidate = plan.filter.examine(row, follow);
+        for (sieve, table) in &mut tables {
+            if sieve.passes(&candidate) {
+                table.rows.push(row);
+            }
+        }
+    }
+    for (_, table) in &mut tables {
+        table.rows = plan.order.apply(mem::take(&mut table.rows));
+    }
+    tables.into_iter().map(|(_, table)| table).collect()
 }
 
 /// The reports whose activity decides about the rows of a table. To sysstat a wide row of children stands for the reports

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     // Rust ignores SIGPIPE; a reader that closes the pipe should end us quietly, as it ends every other filter.
     // SAFETY: no other thread exists yet, and the default disposition needs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    large_blocks_apart();
     let arguments: Vec<_> = std::env::args_os().collect();
     if sysstat::is_meant(&arguments) {
         return ExitCode::from(as_pidstat(&arguments));
@@ -77,6 +78,18 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Gives large blocks of memory mappings of their own: they grow without a copy and without leaving holes, and what the
+/// start needed goes back to the kernel. Otherwise glibc raises its limit with every large block that is freed.
+#[cfg(target_env = "gnu")]
+fn large_blocks_apart() {
+    // SAFETY: no other thread exists yet; the call takes numbers and changes only how memory is taken from now on.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10) };
+}
+
+/// Other allocators decide for themselves.
+#[cfg(not(target_env = "gnu"))]
+fn large_blocks_apart() {}
 
 fn surroundings() -> Surroundings {
     Surroundings {

@@ -124,34 +124,36 @@ impl Filter {
     }
 }
 
-/// The rows of one table: `candidates` are all rows by process and thread; a row stays if any of `reports` finds it
-/// active.
-pub fn table<'a>(
-    candidates: &[Candidate<'a>],
-    reports: &[&Report],
+/// Decides which rows a table has; it is shown every candidate once, by process and thread.
+#[derive(Debug)]
+pub struct Sieve {
+    /// A row stays if any of these finds it active.
+    judges: Vec<&'static Report>,
     idle_too: bool,
-    order: &Order,
-) -> Vec<Row<'a>> {
-    let mut shown_process = None;
-    let mut rows = Vec::new();
-    for Candidate { row, verdict, fits } in candidates {
+    shown_process: Option<u32>,
+}
+
+impl Sieve {
+    /// For a table whose rows `judges` decide about; with `idle_too` everything stays that has more than traffic.
+    pub fn new(judges: Vec<&'static Report>, idle_too: bool) -> Sieve {
+        Sieve { judges, idle_too, shown_process: None }
+    }
+
+    /// Whether the candidate becomes a row.
+    pub fn passes(&mut self, Candidate { row, verdict, fits }: &Candidate<'_>) -> bool {
         let passes = match verdict {
             Verdict::Show => true,
-            Verdict::WithProcess => shown_process == Some(row.now.key.tgid),
+            Verdict::WithProcess => self.shown_process == Some(row.now.key.tgid),
             Verdict::Hide => false,
         };
-        let idle_too = idle_too && !row.traffic_only;
-        if passes && (idle_too || reports.iter().any(|report| report.is_active(row))) {
-            if row.now.is_process() {
-                shown_process = Some(row.now.key.tgid);
-            }
-            // Threads of a group stay with a process that the condition leaves out.
-            if *fits {
-                rows.push(*row);
-            }
+        let idle_too = self.idle_too && !row.traffic_only;
+        let stays = passes && (idle_too || self.judges.iter().any(|judge| judge.is_active(row)));
+        if stays && row.now.is_process() {
+            self.shown_process = Some(row.now.key.tgid);
         }
+        // Threads of a group stay with a process that the condition leaves out.
+        stays && *fits
     }
-    order.apply(rows)
 }
 
 #[cfg(test)]

@@ -4,3 +4,4 @@ pub mod golden;
 pub mod oracle;
 pub mod sandwich;
 pub mod tool;
+pub mod watcher;

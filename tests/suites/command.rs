@@ -1,15 +1,13 @@
 //! The command as a person meets it: signals, pipes, mistakes, missing privilege. No root needed; with root, an
 //! ordinary user is tried by giving it up.
 
-use pidstat_tests::tool;
+use pidstat_tests::{tool, watcher::Watcher};
 use std::{
     io::Read as _,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
-    thread::sleep,
-    time::Duration,
 };
 
 /// The user that owns nothing.
@@ -39,12 +37,6 @@ fn as_nobody(arguments: &[&str]) -> Command {
     command
 }
 
-fn signal(child: &Child, number: i32) {
-    let pid = i32::try_from(child.id()).unwrap();
-    // SAFETY: the child has not been waited for, so the id is still its own.
-    assert_eq!(unsafe { libc::kill(pid, number) }, 0);
-}
-
 fn busy() -> Child {
     Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()
 }
@@ -57,29 +49,21 @@ fn wait(child: Child) -> Output {
 fn sigint_prints_the_averages_and_ends_well() {
     for number in [libc::SIGINT, libc::SIGTERM] {
         let mut load = busy();
-        let child = tool::command(&["--source", "proc", "-p", &load.id().to_string(), "-u", "-w", "0.2"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_millis(900));
-        signal(&child, number);
-        let output = wait(child);
+        let pid = load.id().to_string();
+        let watcher = Watcher::start(&["--source", "proc", "-p", &pid, "-u", "-w", "0.2"]);
+        let (shown, code) = watcher.end(number);
         load.kill().unwrap();
         load.wait().unwrap();
-        let shown = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{shown}");
+        let shown = text(&shown);
+        assert_eq!(code, Some(0), "{shown}");
         assert!(shown.lines().any(|line| line.starts_with("Average:")), "{shown}");
     }
 }
 
 #[test]
 fn a_json_document_is_whole_after_an_interrupt() {
-    let child =
-        tool::command(&["--source", "proc", "-o", "json", "0.2"]).stdout(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_millis(700));
-    signal(&child, libc::SIGINT);
-    let output = wait(child);
-    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (shown, _) = Watcher::start(&["--source", "proc", "-o", "json", "0.2"]).end(libc::SIGINT);
+    let document: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     assert!(document["sysstat"]["hosts"][0]["statistics"].as_array().is_some_and(|list| !list.is_empty()));
 }
 

@@ -1,14 +1,12 @@
 //! The command on this kernel: its JSON adds up to what senders and receivers know they moved, and a kill leaves nothing.
 
-use pidstat_tests::tool;
+use pidstat_tests::{tool, watcher::Watcher};
 use serde_json::Value;
 use std::{
     collections::HashMap,
-    io::Read as _,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
+    process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,51 +21,6 @@ fn netload() -> PathBuf {
     let path = tool::kpidstat().with_file_name("netload");
     assert!(path.exists(), "netload is not built; run the tests with: cargo xtask test");
     path
-}
-
-/// kpidstat under way.
-struct Watcher {
-    child: Child,
-    shown: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
-}
-
-impl Watcher {
-    /// Starts it, and returns when it has shown its first sample.
-    fn start(arguments: &[&str]) -> Watcher {
-        let mut child = tool::command(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&shown);
-        let reader = thread::spawn(move || {
-            let mut piece = [0; 65_536];
-            while let Ok(length @ 1..) = stdout.read(&mut piece) {
-                into.lock().unwrap().extend_from_slice(&piece[..length]);
-            }
-        });
-        let watcher = Watcher { child, shown, reader };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // Text repeats the word in its header, JSON has it in every sample.
-        while !watcher.has_shown("PID") && !watcher.has_shown("timestamp") {
-            assert!(Instant::now() < deadline, "no sample within 20 s");
-            thread::sleep(Duration::from_millis(20));
-        }
-        watcher
-    }
-
-    fn has_shown(&self, word: &str) -> bool {
-        self.shown.lock().unwrap().windows(word.len()).any(|window| window == word.as_bytes())
-    }
-
-    /// Ends it by a signal and returns everything it showed, and its exit code.
-    fn end(mut self, signal: i32) -> (Vec<u8>, Option<i32>) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        // SAFETY: the child has not been waited for, so the id is still its own.
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-        let code = self.child.wait().unwrap().code();
-        self.reader.join().unwrap();
-        (std::mem::take(&mut *self.shown.lock().unwrap()), code)
-    }
 }
 
 /// Adds up the network rows of every sample, by process.

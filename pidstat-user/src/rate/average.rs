@@ -39,23 +39,25 @@ impl Sums {
 #[derive(Clone, Debug, Default)]
 pub struct Averages {
     sums: Vec<(TaskKey, Sums)>,
-    spare: Vec<(TaskKey, Sums)>,
 }
 
 impl Averages {
     /// Takes a sample in; tasks that are gone are forgotten, as they cannot be in the last sample.
     pub fn add(&mut self, sample: &Sample) {
-        std::mem::swap(&mut self.sums, &mut self.spare);
-        self.sums.clear();
-        let mut old = self.spare.as_slice();
-        for task in &sample.tasks {
-            while let Some((first, rest)) = old.split_first()
-                && first.0 < task.key
-            {
-                old = rest;
+        // Most samples have the tasks of the one before, at the same places.
+        let mut same = 0;
+        for ((key, sums), task) in self.sums.iter_mut().zip(&sample.tasks) {
+            if *key != task.key {
+                break;
             }
-            let mut sums =
-                old.first().filter(|(key, _)| *key == task.key).map_or_else(Sums::default, |(_, sums)| *sums);
+            sums.add(task);
+            same += 1;
+        }
+        let mut old = self.sums.split_off(same).into_iter().peekable();
+        for task in &sample.tasks[same..] {
+            while old.next_if(|(key, _)| *key < task.key).is_some() {}
+            let known = old.next_if(|(key, _)| *key == task.key);
+            let mut sums = known.map_or_else(Sums::default, |(_, sums)| sums);
             sums.add(task);
             self.sums.push((task.key, sums));
         }

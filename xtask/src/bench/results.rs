@@ -28,6 +28,13 @@ impl Results {
         median(self.runs.iter().filter_map(of).collect())
     }
 
+    /// The least of a figure over the rounds: for elapsed times, which the machine's other work only ever lengthens.
+    pub fn least(&self, population: Population, who: usize, figure: impl Fn(&Run) -> f64) -> Option<f64> {
+        let of =
+            |(p, w, run): &(Population, usize, Run)| (*p == population && *w == who).then(|| figure(run));
+        self.runs.iter().filter_map(of).min_by(f64::total_cmp)
+    }
+
     /// How many times more CPU time one sample of `who` takes than our own with the same reports.
     pub fn ratio(&self, population: Population, who: usize, contenders: &[Contender]) -> Option<f64> {
         let own = own(contenders, contenders[who].reports)?;

@@ -35,8 +35,12 @@ pub struct Walk {
     pub gather: Gather,
     again: Gather,
     again_rows: Vec<Task>,
+    /// Ascending tgid.
     known: Vec<Known>,
-    spare: Vec<Known>,
+    /// Processes that were not there before.
+    new: Vec<Known>,
+    /// Counts the samples.
+    round: u64,
     order: Vec<(TaskKey, usize)>,
 }
 
@@ -102,7 +106,8 @@ impl Walk {
             again: Gather::default(),
             again_rows: Vec::new(),
             known: Vec::new(),
-            spare: Vec::new(),
+            new: Vec::new(),
+            round: 0,
             order: Vec::new(),
         };
         Ok((walk, exits))
@@ -151,12 +156,25 @@ impl Walk {
             lost += u64::from(!self.read_again(at, rows));
         }
         let facts = self.shape.want.facts;
-        let mut old = self.known.drain(..).peekable();
+        self.round += 1;
+        let (mut here, mut still) = (0, 0);
         let mut marks = self.gather.marks.as_mut_slice();
         for sum in &self.gather.sums {
-            while old.next_if(|known| known.tgid < sum.tgid).is_some() {}
-            let same = |known: &Known| known.tgid == sum.tgid && known.start_ns == sum.start_ns;
-            let mut known = old.next_if(same).unwrap_or_else(|| Known::new(sum, previous));
+            // Both are sorted, and what is known stays where it is.
+            here += self.known[here..].iter().take_while(|known| known.tgid < sum.tgid).count();
+            let same = |known: &&mut Known| known.tgid == sum.tgid && known.start_ns == sum.start_ns;
+            let known = match self.known.get_mut(here).filter(same) {
+                Some(known) => {
+                    still += 1;
+                    known
+                }
+                None => {
+                    self.new.push(Known::new(sum, previous));
+                    let Some(known) = self.new.last_mut() else { continue };
+                    known
+                }
+            };
+            known.round = self.round;
             let before = marks.iter().take_while(|mark| mark.tgid < sum.tgid).count();
             let own = marks[before..].iter().take_while(|mark| mark.tgid == sum.tgid).count();
             let (of_sum, rest) = marks.split_at_mut(before + own);
@@ -166,7 +184,7 @@ impl Walk {
                 known.settle(sum, of_sum, &self.shape, rows);
             } else {
                 known.show_threads(of_sum, rows);
-                approximate(sum, &known, &self.shape, rows, (reader, host));
+                approximate(sum, known, &self.shape, rows, (reader, host));
                 known.doubted = true;
             }
             if known.doubted {
@@ -177,10 +195,15 @@ impl Walk {
                 known.shown = (row.cpu.user_ns, row.cpu.system_ns);
             }
             known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
-            self.spare.push(known);
         }
-        drop(old);
-        std::mem::swap(&mut self.known, &mut self.spare);
+        if still < self.known.len() {
+            self.known.retain(|known| known.round == self.round);
+        }
+        if !self.new.is_empty() {
+            // Taken, so that the memory for the first sample's processes, all of which are new, is not kept twice.
+            self.known.append(&mut std::mem::take(&mut self.new));
+            self.known.sort_by_key(|known| known.tgid);
+        }
         if self.shape.want.threads {
             name_threads(rows, facts, users);
         }

@@ -15,9 +15,21 @@ pub fn root() -> &'static Path {
 /// # Panics
 /// When it was not built; says how to.
 pub fn kpidstat() -> PathBuf {
+    built("kpidstat")
+}
+
+/// The project's own commands, which run the tests.
+///
+/// # Panics
+/// When they were not built; says how to.
+pub fn xtask() -> PathBuf {
+    built("xtask")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().find(|dir| dir.join("kpidstat").is_file());
-    profile.expect("kpidstat is not built; run the tests with: cargo xtask test").join("kpidstat")
+    let profile = test.ancestors().find(|dir| dir.join(name).is_file());
+    profile.unwrap_or_else(|| panic!("{name} is not built; run the tests with: cargo xtask test")).join(name)
 }
 
 /// Runs it in an environment where nothing depends on the machine.

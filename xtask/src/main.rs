@@ -10,6 +10,7 @@ mod r#gen;
 mod lint;
 mod run;
 mod setup;
+mod snapshot;
 mod test;
 mod tidy;
 mod toolchain;
@@ -75,6 +76,8 @@ enum Verb {
         #[arg(long)]
         quick: bool,
     },
+    /// Take this machine into DIR as instants that `kpidstat --root DIR` plays, scrubbed of names.
+    Snapshot(snapshot::Wanted),
     /// Run the README's two commands in a minimal Debian 12 that is made for it.
     Fresh {
         /// Run this instead, in the clone inside; can be repeated.
@@ -106,6 +109,7 @@ fn carry_out(verb: Verb) -> Result<()> {
         Verb::Gen { check } => r#gen::generate(check),
         Verb::Bless => bless::bless(),
         Verb::Bench { quick } => bench::bench(quick),
+        Verb::Snapshot(wanted) => snapshot::snapshot(&wanted),
         Verb::Fresh { commands } => fresh::fresh(&commands),
     }
 }

@@ -110,8 +110,8 @@ pub(super) const CHILDREN: Report = Report {
             read: |row| {
                 children_ms(row, |task| {
                     let (cpu, cut) = (&task.cpu, |ns| row.cut(ns));
-                    let guest_ns = cut(cpu.guest_ns) + cut(cpu.children_guest_ns);
-                    Ok((cut(cpu.user_ns) + cut(cpu.children_user_ns)).saturating_sub(guest_ns))
+                    let guest_ns = cut(cpu.guest_ns).saturating_add(cut(cpu.children_guest_ns));
+                    Ok(cut(cpu.user_ns).saturating_add(cut(cpu.children_user_ns)).saturating_sub(guest_ns))
                 })
             },
         },
@@ -125,10 +125,9 @@ pub(super) const CHILDREN: Report = Report {
             machine_only: false,
             help: "CPU time in kernel mode of the task and the children it waited for.",
             read: |row| {
-                children_ms(
-                    row,
-                    |task| Ok(row.cut(task.cpu.system_ns) + row.cut(task.cpu.children_system_ns)),
-                )
+                children_ms(row, |task| {
+                    Ok(row.cut(task.cpu.system_ns).saturating_add(row.cut(task.cpu.children_system_ns)))
+                })
             },
         },
         Column {
@@ -141,7 +140,9 @@ pub(super) const CHILDREN: Report = Report {
             machine_only: false,
             help: "CPU time running virtual CPUs of the task and the children it waited for.",
             read: |row| {
-                children_ms(row, |task| Ok(row.cut(task.cpu.guest_ns) + row.cut(task.cpu.children_guest_ns)))
+                children_ms(row, |task| {
+                    Ok(row.cut(task.cpu.guest_ns).saturating_add(row.cut(task.cpu.children_guest_ns)))
+                })
             },
         },
     ],
@@ -174,7 +175,7 @@ fn own_user_ns(row: &Row<'_>, task: &Task) -> u64 {
 }
 
 fn cpu(row: &Row<'_>) -> Value {
-    let used = |task: &Task| Ok(row.cut(task.cpu.user_ns) + row.cut(task.cpu.system_ns));
+    let used = |task: &Task| Ok(row.cut(task.cpu.user_ns).saturating_add(row.cut(task.cpu.system_ns)));
     if !row.span.of_machine {
         return row.pct_of_time(used).into();
     }

@@ -118,7 +118,9 @@ pub(super) const CHILDREN: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "Minor faults of the task and the children it waited for, in the interval.",
-            read: |row| children(row, |task| Ok(task.faults.minor + task.faults.children_minor)),
+            read: |row| {
+                children(row, |task| Ok(task.faults.minor.saturating_add(task.faults.children_minor)))
+            },
         },
         Column {
             id: "children_majflt",
@@ -129,7 +131,9 @@ pub(super) const CHILDREN: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "Major faults of the task and the children it waited for, in the interval.",
-            read: |row| children(row, |task| Ok(task.faults.major + task.faults.children_major)),
+            read: |row| {
+                children(row, |task| Ok(task.faults.major.saturating_add(task.faults.children_major)))
+            },
         },
     ],
     active: |row| {

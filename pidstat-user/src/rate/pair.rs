@@ -71,7 +71,7 @@ pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl
 
 fn unseen(task: &Task, since_ns: u64, forget: bool) -> Before<'_> {
     // A start time is cut to its tick, so a task born in the tick in which the earlier sample was taken counts as new.
-    let born_ns = (task.key.start_ticks + 1).saturating_mul(START_TICK_NS);
+    let born_ns = task.key.start_ticks.saturating_add(1).saturating_mul(START_TICK_NS);
     if forget || born_ns > since_ns { Before::Zero } else { Before::Unknown }
 }
 

@@ -174,6 +174,18 @@ impl Known {
         }
     }
 
+    /// Remembers the splits that a doubtful sample showed, so that the next sample does not go behind them.
+    pub fn keep_splits(&mut self, marks: &[Mark]) {
+        for mark in marks.iter().filter(|mark| mark.row != NO_ROW) {
+            match self.marks.binary_search_by_key(&mark.tid, |known| known.tid) {
+                Ok(at) if self.marks[at].start_ns == mark.start_ns => self.marks[at].split = mark.split,
+                // Another thread has the number now; the next sure sample sorts that out.
+                Ok(_) => {}
+                Err(at) => self.marks.insert(at, *mark),
+            }
+        }
+    }
+
     /// The names that cost a read or a lookup, and only when they may have changed. `again` says that it is time to look
     /// whether workers of the kernel have a new name.
     pub fn name(
@@ -223,6 +235,15 @@ mod tests {
         let mut known = Known { marks: before.to_vec(), ..Known::default() };
         known.bury(now);
         known.dead
+    }
+
+    #[test]
+    fn a_doubtful_sample_is_a_floor_for_the_next() {
+        let shown = |tid, split| Mark { row: 0, split, ..mark(tid, 1, 1) };
+        let mut known = Known { marks: vec![shown(7, (5, 5))], ..Known::default() };
+        known.keep_splits(&[shown(7, (9, 6)), shown(8, (3, 1))]);
+        let splits: Vec<_> = known.marks.iter().map(|mark| (mark.tid, mark.split)).collect();
+        assert_eq!(splits, [(7, (9, 6)), (8, (3, 1))]);
     }
 
     #[test]

@@ -184,6 +184,7 @@ impl Walk {
                 known.settle(sum, of_sum, &self.shape, rows);
             } else {
                 known.show_threads(of_sum, rows);
+                known.keep_splits(of_sum);
                 approximate(sum, known, &self.shape, rows, (reader, host));
                 known.doubted = true;
             }

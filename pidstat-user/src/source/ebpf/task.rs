@@ -2,6 +2,7 @@
 
 use super::{
     cputime::{adjust, never_back},
+    exits::Exits,
     gather::{Gather, NO_ROW, Shape, Sum},
     known::Known,
 };
@@ -9,6 +10,7 @@ use crate::{
     kernel::{
         Attached, Kernel, Object, Reason,
         bpf::{IterBuffer, IterLink, IterProgram, Scope},
+        net::PidNamespace,
         task,
     },
     sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
@@ -51,29 +53,32 @@ enum Links {
 }
 
 impl Walk {
-    /// Loads the program and links it to what is wanted.
+    /// Loads the program and links it to what is wanted. The exit hooks are attached first if sums over all threads are
+    /// wanted: with them the second value, or why there are none.
     ///
     /// # Errors
     /// Why this machine or this user cannot have it.
     pub fn open(
         kernel: &Kernel,
-        level: u32,
+        ours: PidNamespace,
+        ring_bytes: u32,
         want: &Want,
         host: &Host,
         traffic: Reading<Traffic>,
-    ) -> Result<Walk, Reason> {
-        let mut asked = 0;
+    ) -> Result<(Walk, Option<Result<Exits, Reason>>), Reason> {
+        let mut asked = if want.sum_threads { want::DEAD | want::OWN_IO } else { 0 };
         for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
             if want.facts.has(fact) {
                 asked |= bit;
             }
         }
-        let globals = task::globals(kernel.btf(), asked, level)?;
+        let globals = task::globals(kernel.btf(), asked, ours, ring_bytes)?;
         let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
         // The program outlives the object: links and open iterators hold it, and it holds its frozen globals.
         let Attached::Iter(program) = object.attach(kernel, &task::WALK)? else {
             return Err(Reason::Other("the iterator is not one".into()));
         };
+        let exits = want.sum_threads.then(|| Exits::attach(kernel, object));
         let failed = |error: &io::Error| Reason::of_call("link creation", error);
         let whole = program.link(Scope::All).map_err(|error| failed(&error))?;
         let restrictable = program.link(Scope::Process(1)).is_ok();
@@ -84,17 +89,18 @@ impl Walk {
             }
             _ => Links::Whole(whole),
         };
-        Ok(Walk {
+        let walk = Walk {
             program,
             links,
             restrictable,
             buffer: IterBuffer::default(),
             shape: Shape {
                 want: want.clone(),
-                offsets: task::offsets(kernel.btf(), level)?,
+                offsets: task::offsets(kernel.btf(), ours.level)?,
                 tick_ns: 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000),
                 page_bytes: host.page_bytes,
                 traffic,
+                exits: matches!(exits, Some(Ok(_))),
             },
             gather: Gather::default(),
             again: Gather::default(),
@@ -103,7 +109,8 @@ impl Walk {
             new: Vec::new(),
             round: 0,
             order: Vec::new(),
-        })
+        };
+        Ok((walk, exits))
     }
 
     /// Walks, and adds a row for each wanted task to `rows`.
@@ -162,7 +169,7 @@ impl Walk {
                     known
                 }
                 None => {
-                    self.new.push(Known::new(sum));
+                    self.new.push(Known::new(sum, previous));
                     let Some(known) = self.new.last_mut() else { continue };
                     known
                 }
@@ -304,8 +311,8 @@ fn approximate(
     {
         *sched = Sched {
             run_ns: sum.run_ns,
-            wait_ns: known.dead.0.saturating_add(sum.wait_ns),
-            timeslices: known.dead.1.saturating_add(sum.timeslices),
+            wait_ns: known.dead.0.max(sum.dead.0).saturating_add(sum.wait_ns),
+            timeslices: known.dead.1.max(sum.dead.1).saturating_add(sum.timeslices),
         };
     }
     let facts = if row.io.is_ok() { Facts::IO } else { Facts::NONE };
@@ -315,7 +322,8 @@ fn approximate(
     {
         row.cpu = files.cpu;
         row.faults = files.faults;
-        row.io = files.io.or(row.io);
+        // /proc has the I/O of reaped children in the sum, so what was shown last stays.
+        row.io = if shape.exits { row.io.map(|_| known.io) } else { files.io.or(row.io) };
     }
 }
 
@@ -326,7 +334,7 @@ fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
 }
 
 /// Raises every counter to what was shown before.
-fn not_below(row: &mut Task, shown: &Task) {
+pub fn not_below(row: &mut Task, shown: &Task) {
     let raise = |now: &mut u64, before: u64| *now = before.max(*now);
     raise(&mut row.cpu.user_ns, shown.cpu.user_ns);
     raise(&mut row.cpu.system_ns, shown.cpu.system_ns);
@@ -345,26 +353,32 @@ fn not_below(row: &mut Task, shown: &Task) {
         raise(&mut now.involuntary, involuntary);
     }
     if let (Ok(now), Ok(before)) = (&mut row.io, shown.io) {
-        let Io {
-            rchar_bytes,
-            wchar_bytes,
-            read_calls,
-            write_calls,
-            read_bytes,
-            write_bytes,
-            cancelled_write_bytes,
-        } = before;
-        raise(&mut now.rchar_bytes, rchar_bytes);
-        raise(&mut now.wchar_bytes, wchar_bytes);
-        raise(&mut now.read_calls, read_calls);
-        raise(&mut now.write_calls, write_calls);
-        raise(&mut now.read_bytes, read_bytes);
-        raise(&mut now.write_bytes, write_bytes);
-        raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
+        raise_io(now, before);
     }
     if let (Ok(now), Ok(Delays { block_io_ns })) = (&mut row.delays, shown.delays) {
         raise(&mut now.block_io_ns, block_io_ns);
     }
+}
+
+/// Raises every counter to what was shown before.
+pub fn raise_io(now: &mut Io, shown: Io) {
+    let raise = |now: &mut u64, before: u64| *now = before.max(*now);
+    let Io {
+        rchar_bytes,
+        wchar_bytes,
+        read_calls,
+        write_calls,
+        read_bytes,
+        write_bytes,
+        cancelled_write_bytes,
+    } = shown;
+    raise(&mut now.rchar_bytes, rchar_bytes);
+    raise(&mut now.wchar_bytes, wchar_bytes);
+    raise(&mut now.read_calls, read_calls);
+    raise(&mut now.write_calls, write_calls);
+    raise(&mut now.read_bytes, read_bytes);
+    raise(&mut now.write_bytes, write_bytes);
+    raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
 }
 
 /// Threads on this machine, about: the kernel's figure has 16 bits.

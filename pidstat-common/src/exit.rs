@@ -3,11 +3,16 @@
 use crate::task::IO_COUNTERS;
 
 /// Processes with dead threads, reaped children or no living thread that are remembered at a time; pid_max bounds them.
-pub const GROUPS_MAX: usize = 1 << 16;
+pub const GROUPS_MAX: usize = 1 << 15;
 /// Dead threads whose waiting time is counted and that are not freed yet.
 pub const COUNTED_MAX: usize = 1 << 16;
-/// Bytes of the ring of ended processes, 6 000 of them.
-pub const RING_BYTES: usize = 2 << 20;
+/// Bytes of the ring of ended processes, 700 of them; who finds no room waits in a map.
+pub const RING_BYTES: usize = 256 << 10;
+
+/// Ended processes that wait for room in a ring of so many bytes.
+pub const fn waiting_max(ring_bytes: usize) -> usize {
+    ring_bytes / 32
+}
 
 /// Bit of [`Ended::autoreaped`]: the process was freed unseen, so its figures are those of its last thread's end.
 pub const UNSEEN: u32 = 2;
@@ -60,11 +65,15 @@ pub struct Counted {
     pub timeslices: u64,
 }
 
-/// What did not fit.
+/// How many ended, and what did not fit.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExitLosses {
-    /// Records of ended processes, for want of room in the ring.
+pub struct ExitCounts {
+    /// Processes whose last thread died; of threads that die at the same time each may be taken for the last.
+    pub ended: u64,
+    /// Records of ended processes that found no room in the ring and were put aside.
+    pub waiting: u64,
+    /// Records for which there was no room anywhere.
     pub ring_full: u64,
     /// Processes that could not be remembered.
     pub groups_full: u64,
@@ -148,9 +157,9 @@ unsafe impl aya::Pod for GroupEntry {}
 // SAFETY: as for `GroupEntry`.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Counted {}
-// SAFETY: repr(C), two integers.
+// SAFETY: repr(C), four integers of the same size.
 #[cfg(feature = "user")]
-unsafe impl aya::Pod for ExitLosses {}
+unsafe impl aya::Pod for ExitCounts {}
 // SAFETY: repr(C), integers and byte arrays that leave no gap (the size is asserted), every bit pattern is valid.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Ended {}

@@ -26,34 +26,43 @@ fn one<'a>(watch: &'a Watch, said: &Said, name: Option<&str>) -> (&'a TaskKey, &
     found[0]
 }
 
-/// How a total differs from what wait4 said. CPU may differ by the truncation of its two halves, the rest not at all; but
-/// who waits can be faster than the last switch of who ends, and then wait4 lacks that switch and the time up to it.
-fn difference(said: &Said, total: &Total) -> Option<String> {
-    let before_the_last_switch = total.voluntary == said.voluntary + 1;
-    let slack_us = if before_the_last_switch { 1000 } else { 2 };
+/// How a total stands to what wait4 said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Equal; CPU but for the truncation of its two halves.
+    Equal,
+    /// Who waits was faster than the last instructions of who ended: those, and a last switch, only we have.
+    Later,
+    /// The kernel left the program out that says it: the time from the begin of its end, and its last switch, are missing.
+    Unseen,
+    /// Wrong.
+    Wrong,
+}
+
+fn judge(said: &Said, total: &Total) -> Verdict {
     let signal = said.status & 0x7f;
     let code = if signal == 0 { said.status >> 8 } else { 128 + signal };
     let end = (u32::try_from(code).expect("a code"), said.peak_kib);
-    let what = if total.cpu_ns < said.cpu_us * 1000 || total.cpu_ns >= (said.cpu_us + slack_us) * 1000 {
-        "CPU"
-    } else if (total.minor, total.major) != (said.minor, said.major) {
-        "faults"
-    } else if (total.voluntary, total.involuntary) != (said.voluntary, said.involuntary)
-        && !before_the_last_switch
-    {
-        "switches"
-    } else if total.ends != [end] {
-        "end"
-    } else {
-        return None;
-    };
-    Some(format!("{what}: {said:?}\n{total:?}"))
+    let rest = (total.minor, total.major) == (said.minor, said.major) && total.ends == [end];
+    let more = i128::from(total.cpu_ns) - i128::from(said.cpu_us) * 1000;
+    let switches = |said: &Said| said.voluntary + said.involuntary;
+    let switched = i128::from(total.voluntary + total.involuntary) - i128::from(switches(said));
+    match (switched, more) {
+        _ if !rest => Verdict::Wrong,
+        (0, 0..2_000) if total.voluntary == said.voluntary => Verdict::Equal,
+        (0 | 1, 0..1_000_000) => Verdict::Later,
+        (-3..=0, -5_000_000..0) => Verdict::Unseen,
+        _ => Verdict::Wrong,
+    }
 }
 
 /// Of one process: all of it is right, unless the kernel left the program out that would have said it.
 fn equal(watch: &Watch, said: &Said, total: &Total) {
-    let difference = difference(said, total);
-    assert!(difference.is_none() || watch.losses().exit_unseen > 0, "{}", difference.unwrap_or_default());
+    match judge(said, total) {
+        Verdict::Equal | Verdict::Later => {}
+        Verdict::Unseen if watch.losses().exit_unseen > 0 => {}
+        verdict => panic!("{verdict:?}: {said:?}\n{total:?}"),
+    }
 }
 
 #[test]
@@ -69,24 +78,32 @@ fn a_storm_of_short_lived_processes_is_reported_to_the_last_byte() {
     let said = output.join().expect("its output");
     assert_eq!(said.len() as u64, JOBS);
     let losses = watch.losses();
-    let mut wrong = Vec::new();
+    let mut verdicts = [0u64; 4];
+    let (mut ours_ns, mut theirs_us) = (0, 0);
     for said in &said {
         // A number can come round again within the storm, so a job is known by its name.
         let jobs = watch.totals.iter().filter(|(key, total)| {
             key.tgid == said.pid && total.comm.as_bytes().first() == Some(&b'j') && !total.ends.is_empty()
         });
-        let jobs: Vec<_> = jobs.collect();
-        assert!(!jobs.is_empty(), "{said:?} was not reported, {losses:?}");
-        let differences: Vec<_> = jobs.iter().map(|(_, total)| difference(said, total)).collect();
-        if differences.iter().all(Option::is_some) {
-            wrong.push(differences);
-        }
+        let judged = jobs.map(|(_, total)| (judge(said, total) as usize, total));
+        let (verdict, total) = judged.min_by_key(|(verdict, _)| *verdict).unwrap_or_else(|| {
+            panic!("{said:?} was not reported, {losses:?}");
+        });
+        assert_ne!(verdict, Verdict::Wrong as usize, "{said:?}\n{total:?}\n{losses:?}");
+        verdicts[verdict] += 1;
+        (ours_ns, theirs_us) = (ours_ns + total.cpu_ns, theirs_us + said.cpu_us);
     }
-    println!("{JOBS} jobs, {} not exact, {losses:?}", wrong.len());
-    // This host's kernel runs no program in an interrupt of a process that it hides, so some are freed unseen; they are
-    // shown as they were when their last thread began to die, without its last switch.
-    assert!(wrong.len() as u64 <= JOBS / 100, "{} of {JOBS} differ: {:#?}", wrong.len(), wrong.first());
-    assert!(wrong.is_empty() || losses.exit_unseen > 0, "{losses:?}: {:#?}", wrong.first());
+    let more_ns = i128::from(ours_ns) - i128::from(theirs_us) * 1000;
+    let [equal, later, unseen, _] = verdicts;
+    println!(
+        "{JOBS} jobs: {equal} equal, {later} later than wait4, {unseen} unseen; {more_ns} ns more, {losses:?}"
+    );
+    // This host's kernel runs no program in an interrupt of a process that it hides, so some are freed unseen: each of
+    // them is counted. Elsewhere there are none.
+    assert!(unseen <= losses.exit_unseen && losses.exit_unseen <= JOBS / 100, "{verdicts:?} {losses:?}");
+    assert!(later <= JOBS / 50, "{verdicts:?}");
+    // The truncation is less than 1 us for each of the two parts.
+    assert!(more_ns.unsigned_abs() < u128::from(JOBS) * 2000, "{more_ns} ns");
     let mut seen = vec![0u32; JOBS as usize];
     for total in watch.totals.values() {
         let name = String::from_utf8_lossy(total.comm.as_bytes()).into_owned();
@@ -100,7 +117,7 @@ fn a_storm_of_short_lived_processes_is_reported_to_the_last_byte() {
         assert_eq!(total.ends[0].0, (ordinal % 3) as u32, "{total:?}");
     }
     assert!(seen.iter().all(|times| *times == 1), "some were reported more than once, or not at all");
-    assert_eq!((losses.exit_ring_full, losses.exit_groups_full, losses.recursion_misses), (0, 0, 0));
+    assert_eq!((losses.exit_groups_full, losses.recursion_misses), (0, 0));
 }
 
 /// Runs a scenario of one child under a watch of this period.
@@ -182,17 +199,26 @@ fn dead_threads_waiting_time_stays_in_their_process() {
 }
 
 #[test]
-fn a_full_ring_is_counted() {
+fn a_full_ring_loses_nothing_and_what_finds_no_room_at_all_is_counted() {
     let sink = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = sink.local_addr().expect("its address").port().to_string();
-    // Room for eleven records.
-    let mut watch = Watch::open_sized(4096);
-    let mut load = Load::start(&["storm", "100", "8", &port]);
-    let said = load.listen().join().expect("its output");
-    load.finish();
-    assert_eq!(said.len(), 100);
-    std::thread::sleep(Duration::from_millis(500));
-    watch.last();
-    watch.tick();
-    assert!(watch.losses().exit_ring_full > 50, "{:?}", watch.losses());
+    let storm = |jobs: &str| {
+        // Room for eleven records in the ring, and for 128 beside it.
+        let mut watch = Watch::open_sized(4096);
+        let mut load = Load::start(&["storm", jobs, "8", &port]);
+        let said = load.listen().join().expect("its output");
+        load.finish();
+        std::thread::sleep(Duration::from_millis(500));
+        watch.last();
+        watch.tick();
+        (watch, said)
+    };
+    let (watch, said) = storm("80");
+    assert_eq!((said.len(), watch.losses().exit_ring_full), (80, 0));
+    for said in &said {
+        let (_, total) = one(&watch, said, None);
+        equal(&watch, said, total);
+    }
+    let (watch, _) = storm("300");
+    assert!(watch.losses().exit_ring_full > 100, "{:?}", watch.losses());
 }

@@ -77,6 +77,7 @@ pub fn ps_exit(ctx: BtfTracePointContext) -> i32 {
         (*entry).end_ns = bpf_ktime_get_boot_ns();
         if u32_at(signal, offset!(sig_live)) == 0 {
             (*entry).dead = 1;
+            groups::ended_one();
             // In case that the kernel does not run us when the process is freed.
             let rest = Counted {
                 wait_ns: u64_at(task, offset!(run_delay)),
@@ -190,6 +191,7 @@ pub fn ps_free(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Sends the record of a process that is freed, or puts it aside where the ring has no room for it.
 #[inline(always)]
 unsafe fn send(task: *const u8, signal: *const u8, entry: *mut GroupEntry, rest: Counted) {
     const NO_WAKEUP: u64 = 1;
@@ -199,7 +201,8 @@ unsafe fn send(task: *const u8, signal: *const u8, entry: *mut GroupEntry, rest:
     unsafe {
         let r = bpf_ringbuf_reserve(groups::ended(), size_of::<Ended>() as u64, 0).cast::<Ended>();
         if r.is_null() {
-            return groups::ring_full();
+            describe(addr_of_mut!((*entry).last), task, signal, entry, rest, false);
+            return groups::put_aside(entry);
         }
         describe(r, task, signal, entry, rest, false);
         // One wake-up per fill, not per process; what waits below the mark is taken at the next sample.

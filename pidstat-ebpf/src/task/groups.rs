@@ -15,7 +15,9 @@ use core::{
     intrinsics::{AtomicOrdering, atomic_xadd},
 };
 use pidstat_common::{
-    exit::{COUNTED_MAX, Counted, Ended, ExitLosses, GROUPS_MAX, GroupEntry, RING_BYTES, UNSEEN},
+    exit::{
+        COUNTED_MAX, Counted, Ended, ExitCounts, GROUPS_MAX, GroupEntry, RING_BYTES, UNSEEN, waiting_max,
+    },
     task::Leader,
 };
 
@@ -31,9 +33,14 @@ pub static COUNTED: HashMap<u64, Counted, COUNTED_MAX, { BPF_F_NO_PREALLOC as us
 #[btf_map(name = "ps_ended")]
 static ENDED: RingBuf<Ended, RING_BYTES> = RingBuf::new();
 
-/// One value: what did not fit.
-#[btf_map(name = "ps_exit_lost")]
-static LOST: Array<ExitLosses, 1> = Array::new();
+/// Processes that ended when the ring was full, by start and number.
+#[btf_map(name = "ps_waiting")]
+static WAITING: HashMap<[u64; 2], Ended, { waiting_max(RING_BYTES) }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// One value: how many ended, and what did not fit.
+#[btf_map(name = "ps_exit_counts")]
+static COUNTS: Array<ExitCounts, 1> = Array::new();
 
 /// One value, for ever zero: an entry is too large for a program's stack.
 #[btf_map(name = "ps_fresh")]
@@ -61,12 +68,27 @@ pub unsafe fn add(number: *mut u64, amount: u64) {
     }
 }
 
-/// Counts a record that found no room in the ring.
+/// Keeps the last record of an entry, for which there was no room in the ring, until the reader asks for it.
+///
+/// # Safety
+/// `entry` must be a live map value.
 #[inline(always)]
-pub fn ring_full() {
-    if let Some(lost) = LOST.get_ptr_mut(0) {
+pub unsafe fn put_aside(entry: *const GroupEntry) {
+    // SAFETY: the caller's, and the array's only value lives as long as the map.
+    unsafe {
+        let kept = WAITING.insert([(*entry).start_ns, u64::from((*entry).pid)], &(*entry).last, 0).is_ok();
+        if let Some(counts) = COUNTS.get_ptr_mut(0) {
+            add(if kept { &raw mut (*counts).waiting } else { &raw mut (*counts).ring_full }, 1);
+        }
+    }
+}
+
+/// Counts a process whose last thread died.
+#[inline(always)]
+pub fn ended_one() {
+    if let Some(counts) = COUNTS.get_ptr_mut(0) {
         // SAFETY: the array's only value lives as long as the map.
-        unsafe { add(&raw mut (*lost).ring_full, 1) };
+        unsafe { add(&raw mut (*counts).ended, 1) };
     }
 }
 
@@ -106,9 +128,9 @@ pub unsafe fn find_or_make(signal: *const u8, leader: *const u8) -> Option<*mut 
             (*found).start_ns = start_ns;
         }
         if found.is_none()
-            && let Some(lost) = LOST.get_ptr_mut(0)
+            && let Some(counts) = COUNTS.get_ptr_mut(0)
         {
-            add(&raw mut (*lost).groups_full, 1);
+            add(&raw mut (*counts).groups_full, 1);
         }
         found
     }
@@ -125,7 +147,7 @@ unsafe fn salvage(entry: *mut GroupEntry) {
         (*entry).last.autoreaped |= UNSEEN;
         let last = (&raw mut (*entry).last).cast::<c_void>();
         if bpf_ringbuf_output(ended(), last, size_of::<Ended>() as u64, 0) != 0 {
-            ring_full();
+            put_aside(entry);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     reason::Reason,
 };
 use pidstat_common::{
-    exit::RING_BYTES,
+    exit::{RING_BYTES, waiting_max},
     task::{TaskOffsets, want},
 };
 
@@ -42,7 +42,7 @@ pub fn globals(btf: &Btf, want: u32, ours: PidNamespace, ring_bytes: u32) -> Res
     let mut globals = Globals::default();
     globals.set("OFFSETS", &offsets(btf, ours.level)?).set("WANT", &want);
     globals.set("LEVEL", &ours.level).set("NS_INUM", &ours.inum).set("RING_WAKEUP", &(ring_bytes / 4));
-    globals.size("ps_ended", ring_bytes);
+    globals.size("ps_ended", ring_bytes).size("ps_waiting", waiting_max(ring_bytes as usize) as u32);
     Ok(globals)
 }
 

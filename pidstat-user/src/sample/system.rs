@@ -62,12 +62,11 @@ pub struct Losses {
     pub no_baseline: u64,
     /// Process sums that no consistent walk could be had for in one sample; a lower bound was shown instead.
     pub inconsistent: u64,
-    /// Records of ended processes that did not fit in the ring buffer.
+    /// Records of ended processes that did not fit in the ring buffer, nor in the map beside it.
     pub exit_ring_full: u64,
     /// Processes with dead threads that could not be remembered until their end.
     pub exit_groups_full: u64,
-    /// Ended processes whose final record never came, shown as they were when their last thread began to die; too low.
-    // Known defect: a storm had 15 such rows and counted 2.
+    /// Ended processes whose final record never came, shown as they were when their last thread began to die.
     pub exit_unseen: u64,
 }
 

@@ -96,6 +96,8 @@ impl EbpfSource {
         let wakeup =
             either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
         let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        drop(kernel);
+        give_back();
         Ok(EbpfSource {
             host,
             want: want.clone(),
@@ -137,6 +139,15 @@ impl EbpfSource {
             (task.stack, task.fds, task.peak_kib) = (process.stack, process.fds, process.peak_kib);
             task.cgroup.clone_from(&process.cgroup);
         }
+    }
+}
+
+/// Gives the memory that loading took back to the system: what stays of it lies scattered among what was freed.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call touches nothing but what is free.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -218,7 +229,8 @@ impl Source for EbpfSource {
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
             let sums = &self.walk.gather.sums;
-            exits.books.fill(previous, out, sums, &self.walk.shape, &mut self.users);
+            let vanished = self.walk.vanished || self.hidden.vanished;
+            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
         }
         out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
         Ok(())

@@ -15,12 +15,17 @@ use crate::{
     sample::{Losses, Sample, TaskKey},
     source::procfs::Users,
 };
-use aya::maps::{Array, Map, MapData, RingBuf};
-use pidstat_common::exit::{Ended, ExitLosses, GroupEntry, UNSEEN};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
+};
+use pidstat_common::exit::{Ended, ExitCounts, GroupEntry, UNSEEN};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// How long after the end of a process its record is waited for, and how often it is looked for one that never came.
+/// How long after the end of a process its record is waited for.
 const OVERDUE_NS: u64 = 3_000_000_000;
+/// How often it is looked for records that never came: that walks over a whole map.
+const LOOK_NS: u64 = 10_000_000_000;
 
 /// The attached hooks. Dropping it detaches them.
 pub struct Exits {
@@ -28,14 +33,19 @@ pub struct Exits {
     pub books: Books,
     ring: RingBuf<MapData>,
     groups: MapData,
-    losses: Array<MapData, ExitLosses>,
+    aside: HashMap<MapData, [u64; 2], Ended>,
+    counts: Array<MapData, ExitCounts>,
     programs: Vec<OwnedFd>,
     batch: Batch,
     /// Uptime of the last search for records that never came.
     looked_ns: u64,
+    /// How many processes had ended so far, and at the last search that left nothing to be found later.
+    ended: (u64, Option<u64>),
+    /// How many records were put aside so far, and how many of them were taken over.
+    waiting: (u64, u64),
     /// Processes whose record never came.
     unseen: u64,
-    _object: Object,
+    _hooks: Ebpf,
 }
 
 impl Exits {
@@ -61,22 +71,46 @@ impl Exits {
                 Map::HashMap(data) => data,
                 _ => return Err(lacks("ps_groups")),
             },
-            losses: Array::try_from(map("ps_exit_lost")?).map_err(|e| Reason::of_map(&e))?,
+            aside: HashMap::try_from(map("ps_waiting")?).map_err(|e| Reason::of_map(&e))?,
+            counts: Array::try_from(map("ps_exit_counts")?).map_err(|e| Reason::of_map(&e))?,
             programs,
             batch: Batch::new(size_of::<u64>(), size_of::<GroupEntry>()),
             looked_ns: 0,
+            ended: (0, None),
+            waiting: (0, 0),
             unseen: 0,
-            _object: object,
+            _hooks: object.into_ebpf(),
         })
     }
 
     /// Takes the records over, so that the ring never fills.
     pub fn drain(&mut self) {
         while let Some(item) = self.ring.next() {
-            if let Some(mut record) = decode::<Ended>(&item) {
-                self.unseen += u64::from(record.autoreaped & UNSEEN != 0);
-                record.autoreaped &= !UNSEEN;
-                self.books.arrived(record);
+            if let Some(record) = decode::<Ended>(&item) {
+                self.unseen += u64::from(take_in(record, &mut self.books));
+            }
+        }
+    }
+
+    /// Takes over what was put aside while the ring was full.
+    fn look_aside(&mut self) -> Result<ExitCounts, MapError> {
+        let counts = self.counts.get(&0, 0)?;
+        (self.ended.0, self.waiting.0) = (counts.ended, counts.waiting);
+        if self.waiting.0 != self.waiting.1 {
+            self.clear_aside();
+        }
+        Ok(counts)
+    }
+
+    fn clear_aside(&mut self) {
+        // A key that is gone when the next is asked for would start the walk again, so the keys come first.
+        let keys: Vec<[u64; 2]> = self.aside.keys().flatten().collect();
+        for key in keys {
+            if let Ok(record) = self.aside.get(&key, 0)
+                && self.aside.remove(&key).is_ok()
+            {
+                self.waiting.1 += 1;
+                self.unseen += u64::from(take_in(record, &mut self.books));
             }
         }
     }
@@ -92,9 +126,9 @@ impl Exits {
     /// # Errors
     /// What the kernel said.
     pub fn count_losses(&mut self, losses: &mut Losses) -> Result<(), Reason> {
-        let lost = self.losses.get(&0, 0).map_err(|e| Reason::of_map(&e))?;
-        losses.exit_ring_full = lost.ring_full;
-        losses.exit_groups_full = lost.groups_full;
+        let counts = self.look_aside().map_err(|e| Reason::of_map(&e))?;
+        losses.exit_ring_full = counts.ring_full;
+        losses.exit_groups_full = counts.groups_full;
         losses.exit_unseen = self.unseen;
         for program in &self.programs {
             losses.recursion_misses += entry::recursion_misses(program.as_fd())
@@ -106,7 +140,7 @@ impl Exits {
     /// Takes up processes that ended long ago and whose record never came: the kernel may leave a program out, and the ring
     /// may have been full. They are shown as they were when their last thread began to die.
     pub fn overdue(&mut self, out: &Sample, shape: &Shape) {
-        if out.uptime_ns < self.looked_ns + OVERDUE_NS {
+        if out.uptime_ns < self.looked_ns + LOOK_NS || self.ended.1 == Some(self.ended.0) {
             return;
         }
         self.looked_ns = out.uptime_ns;
@@ -115,16 +149,21 @@ impl Exits {
 
     fn take_up(&mut self, out: &Sample, after_ns: u64, shape: &Shape) {
         let mut unseen = Vec::new();
+        let mut later = false;
         let walked = self.batch.for_each(self.groups.fd().as_fd(), |key, value| {
             let (Some(key), Some(entry)) = (decode::<u64>(key), decode::<GroupEntry>(value)) else { return };
-            if missing(&entry, out, shape) && entry.end_ns + after_ns <= out.uptime_ns {
+            if entry.end_ns + after_ns <= out.uptime_ns && missing(&entry, out, shape) {
                 unseen.push(key);
+            } else {
+                // Who is dead and still in the walk may yet be freed unseen.
+                later |= entry.dead != 0;
             }
         });
         if walked.is_err() {
             // The next look finds them as well.
             return;
         }
+        self.ended.1 = (!later).then_some(self.ended.0);
         for key in unseen {
             // SAFETY: ps_groups was made with u64 and `GroupEntry`.
             let entry = unsafe { entry::take::<u64, GroupEntry>(self.groups.fd().as_fd(), &key) };
@@ -147,9 +186,11 @@ impl Exits {
         closing: bool,
         (shape, users, losses): (&Shape, &mut Users, &mut Losses),
     ) -> bool {
-        // Before the records: whoever is still in the map has sent none.
-        let expected = !closing && self.dying(out, shape);
+        // Before the records: whoever is still in the map has sent none. A look at it is not cheap.
+        let expected = !closing && (self.books.waits(out) || self.dying(out, shape));
         self.drain();
+        // What cannot be read is told at the next sample, if there is one.
+        let _ = self.look_aside();
         if closing {
             self.take_up(out, 0, shape);
         }
@@ -168,6 +209,14 @@ impl Exits {
         // A map that cannot be read tells nothing; what is known to be missing is waited for all the same.
         walked.is_ok() && any
     }
+}
+
+/// Enters a record into the books; says whether its process was freed unseen.
+fn take_in(mut record: Ended, books: &mut Books) -> bool {
+    let unseen = record.autoreaped & UNSEEN != 0;
+    record.autoreaped &= !UNSEEN;
+    books.arrived(record);
+    unseen
 }
 
 /// Whether no thread of a process lives and the walk did not show it.

@@ -3,7 +3,7 @@
 use super::{
     cputime::{adjust, never_back},
     exits::Exits,
-    gather::{Gather, NO_ROW, Shape, Sum},
+    gather::{Gather, Mark, NO_ROW, Shape, Sum},
     known::Known,
 };
 use crate::{
@@ -35,6 +35,8 @@ pub struct Walk {
     pub gather: Gather,
     again: Gather,
     again_rows: Vec<Task>,
+    /// Threads that a second look no longer found; their rows stay. In the order of `gather.marks`.
+    ended: Vec<Mark>,
     /// Ascending tgid.
     known: Vec<Known>,
     /// Processes that were not there before.
@@ -42,6 +44,8 @@ pub struct Walk {
     /// Counts the samples.
     round: u64,
     order: Vec<(TaskKey, usize)>,
+    /// Whether a process of the walk before was not in the last one.
+    pub vanished: bool,
 }
 
 #[derive(Debug)]
@@ -105,10 +109,12 @@ impl Walk {
             gather: Gather::default(),
             again: Gather::default(),
             again_rows: Vec::new(),
+            ended: Vec::new(),
             known: Vec::new(),
             new: Vec::new(),
             round: 0,
             order: Vec::new(),
+            vanished: false,
         };
         Ok((walk, exits))
     }
@@ -152,6 +158,7 @@ impl Walk {
         let doubtful: Vec<usize> =
             (0..self.gather.sums.len()).filter(|at| !self.gather.sums[*at].consistent()).collect();
         let mut lost = 0;
+        self.ended.clear();
         for at in doubtful {
             lost += u64::from(!self.read_again(at, rows));
         }
@@ -180,6 +187,9 @@ impl Walk {
             let (of_sum, rest) = marks.split_at_mut(before + own);
             marks = rest;
             let of_sum = &mut of_sum[before..];
+            let gone = self.ended.partition_point(|mark| mark.tgid < sum.tgid);
+            let until = self.ended.partition_point(|mark| mark.tgid <= sum.tgid);
+            known.show_threads(&mut self.ended[gone..until], rows);
             if sum.consistent() {
                 known.settle(sum, of_sum, &self.shape, rows);
             } else {
@@ -197,7 +207,8 @@ impl Walk {
             }
             known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
         }
-        if still < self.known.len() {
+        self.vanished = still < self.known.len();
+        if self.vanished {
             self.known.retain(|known| known.round == self.round);
         }
         if !self.new.is_empty() {
@@ -248,11 +259,13 @@ impl Walk {
         let all = &mut self.gather.marks;
         for mark in &mut again.marks {
             let first = all.binary_search_by_key(&(tgid, mark.tid), |old| (old.tgid, old.tid));
-            mark.row = first.map_or(NO_ROW, |first| all[first].row);
+            let first = first.map(|at| &mut all[at]).ok().filter(|old| old.start_ns == mark.start_ns);
+            mark.row = first.map_or(NO_ROW, |first| std::mem::replace(&mut first.row, NO_ROW));
         }
         let start = all.partition_point(|mark| mark.tgid < tgid);
         let end = all.partition_point(|mark| mark.tgid <= tgid);
-        all.splice(start..end, again.marks.drain(..));
+        let old = all.splice(start..end, again.marks.drain(..));
+        self.ended.extend(old.filter(|mark| mark.row != NO_ROW));
         true
     }
 

@@ -43,12 +43,12 @@ impl Books {
 
     /// Completes `out.departed` of a sample whose tasks are complete and sorted, and whose `departed` holds the traffic of
     /// those that are in no row. The records must have been taken over before the walk.
-    /// `sums` are of the same walk.
+    /// `sums` are of the same walk; `vanished` says whether a process may be gone since the one before.
     pub fn fill(
         &mut self,
         previous: Option<&Sample>,
         out: &mut Sample,
-        sums: &[Sum],
+        (sums, vanished): (&[Sum], bool),
         shape: &Shape,
         users: &mut Users,
     ) {
@@ -57,7 +57,7 @@ impl Books {
             return;
         };
         self.hold(out);
-        leave(previous, out);
+        leave(previous, out, vanished);
         self.join(previous, out, false, shape, users);
     }
 
@@ -186,10 +186,12 @@ impl Books {
 }
 
 /// Adds the last row of every process that the walk no longer has.
-fn leave(previous: &Sample, out: &mut Sample) {
+fn leave(previous: &Sample, out: &mut Sample, vanished: bool) {
     let since_ns = out.uptime_ns;
     let mut there = out.tasks.as_slice();
-    for task in previous.tasks.iter().filter(|task| task.is_process()) {
+    // Rows are large, and looking at all of them costs as much as a good part of the walk.
+    let before = if vanished { previous.tasks.as_slice() } else { &[] };
+    for task in before.iter().filter(|task| task.is_process()) {
         while let Some((first, rest)) = there.split_first()
             && first.key < task.key
         {

@@ -76,7 +76,8 @@ pub unsafe fn add(number: *mut u64, amount: u64) {
 pub unsafe fn put_aside(entry: *const GroupEntry) {
     // SAFETY: the caller's, and the array's only value lives as long as the map.
     unsafe {
-        let kept = WAITING.insert([(*entry).start_ns, u64::from((*entry).pid)], &(*entry).last, 0).is_ok();
+        let last: &Ended = &(*entry).last;
+        let kept = WAITING.insert([(*entry).start_ns, u64::from((*entry).pid)], last, 0).is_ok();
         if let Some(counts) = COUNTS.get_ptr_mut(0) {
             add(if kept { &raw mut (*counts).waiting } else { &raw mut (*counts).ring_full }, 1);
         }

@@ -1,10 +1,17 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+pub mod environment;
+pub mod meta;
+mod proc;
+pub mod record;
+
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Proc(args) => proc::run(args),
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK

@@ -37,6 +37,10 @@ impl Facts {
     pub const PEAK: Facts = Facts(1 << 16);
     /// Control group (`cgroup`).
     pub const CGROUP: Facts = Facts(1 << 17);
+    /// Every connection, and the network devices.
+    pub const CONNECTIONS: Facts = Facts(1 << 24);
+    /// The control group of every connection's process.
+    pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
 
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {

@@ -85,4 +85,17 @@ impl Losses {
             ("exit_unseen", self.exit_unseen),
         ]
     }
+
+    /// The counter of a name.
+    pub fn named_mut(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "storage_null" => &mut self.storage_null,
+            "flow_insert_failed" => &mut self.flow_insert_failed,
+            "ring_full" => &mut self.ring_full,
+            "recursion_misses" => &mut self.recursion_misses,
+            "no_baseline" => &mut self.no_baseline,
+            "inconsistent" => &mut self.inconsistent,
+            _ => return None,
+        })
+    }
 }

@@ -172,7 +172,7 @@ pub enum End {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
     /// As `wait` gives it.
     pub status: u32,
@@ -191,7 +191,7 @@ impl Exit {
 }
 
 /// One process or one thread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Identity.
     pub key: TaskKey,
@@ -277,6 +277,14 @@ impl Task {
             cgroup: Err(why),
             traffic: Err(why),
             end: End::Alive,
+        }
+    }
+
+    /// How it ended, if its counters are final.
+    pub fn exit(&self) -> Option<Exit> {
+        match self.end {
+            End::Exited(exit) => Some(exit),
+            End::Alive | End::Leaving { .. } | End::TrafficOnly => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
+mod connections;
 mod cputime;
 pub mod exits;
 mod files;
@@ -25,6 +26,7 @@ use crate::{
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
+use connections::Connections;
 use exits::Exits;
 use files::OfFiles;
 use hidden::Hidden;
@@ -51,6 +53,8 @@ pub struct EbpfSource {
     machine: Machine,
     /// The hooks, if traffic is asked for, or why there are none.
     net: Option<Result<Net, Reason>>,
+    /// If connections are asked for.
+    connections: Option<Connections>,
     losses: Losses,
     /// Readable when one of the rings wants emptying.
     wakeup: Option<OwnedFd>,
@@ -81,8 +85,11 @@ impl EbpfSource {
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
             let sizes = Sizes { debug: want.debug, ..Sizes::default() };
-            Net::open_sized(&kernel, ours, sizes)
+            let mut net = Net::open_sized(&kernel, ours, sizes)?;
+            net.keep_closed(want.facts.has(Facts::CONNECTIONS));
+            Ok(net)
         });
+        let connections = want.facts.has(Facts::CONNECTIONS).then(|| Connections::new(want.facts, proc_root));
         let traffic = match &net {
             Some(Ok(_)) => Ok(Traffic::default()),
             Some(Err(_)) => Err(Missing::NotInSource),
@@ -109,6 +116,7 @@ impl EbpfSource {
             users: Users::machine(),
             machine: Machine::new(proc_root),
             net,
+            connections,
             losses: Losses::default(),
         })
     }
@@ -200,6 +208,10 @@ impl Source for EbpfSource {
         // Before the tasks: whoever moved something and is in no row has ended.
         if let Some(Ok(net)) = &mut self.net {
             net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+            if let Some(connections) = &mut self.connections {
+                net.connections(now.uptime_ns, &mut out.connections);
+                connections.fill(&mut self.reader, out);
+            }
         }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
         // Before the walk: whoever has sent its record is no longer in it.

@@ -7,6 +7,7 @@ pub mod average;
 pub mod ended;
 pub mod fold;
 pub mod pair;
+pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};

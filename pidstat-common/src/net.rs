@@ -33,12 +33,52 @@ pub struct NetOffsets {
     pub segs_in: u32,
     /// `tcp_sock.segs_out`, u32.
     pub segs_out: u32,
+    /// `tcp_sock.bytes_sent`, u64: what went out in segments, retransmissions included.
+    pub bytes_sent: u32,
+    /// `tcp_sock.total_retrans`, u32.
+    pub total_retrans: u32,
+    /// `tcp_sock.write_seq`, u32.
+    pub write_seq: u32,
+    /// `tcp_sock.snd_nxt`, u32.
+    pub snd_nxt: u32,
+    /// `tcp_sock.snd_una`, u32.
+    pub snd_una: u32,
+    /// `tcp_sock.srtt_us`, u32, in eighths of a microsecond.
+    pub srtt_us: u32,
+    /// `tcp_sock.snd_cwnd`, u32.
+    pub snd_cwnd: u32,
+    /// `tcp_sock.tcp_header_len`, u16.
+    pub tcp_header_len: u32,
+    /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
+    pub sk_local4: u32,
+    /// `sock.__sk_common.skc_daddr`, 4 bytes.
+    pub sk_remote4: u32,
+    /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
+    pub sk_local6: u32,
+    /// `sock.__sk_common.skc_v6_daddr`, 16 bytes.
+    pub sk_remote6: u32,
+    /// `sock.__sk_common.skc_num`, u16.
+    pub sk_local_port: u32,
+    /// `sock.__sk_common.skc_dport`, u16, in network order.
+    pub sk_remote_port: u32,
+    /// `sock.__sk_common.skc_net.net`, pointer.
+    pub sk_net: u32,
+    /// `net.ns.inum`, u32.
+    pub net_inum: u32,
+    /// `sock.sk_cgrp_data.cgroup`, pointer.
+    pub sk_cgroup: u32,
+    /// `cgroup.kn`, pointer.
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`, u64.
+    pub kn_id: u32,
     /// `task_struct.group_leader`, pointer.
     pub task_group_leader: u32,
     /// `task_struct.tgid`, s32.
     pub task_tgid: u32,
     /// `task_struct.start_boottime`, u64.
     pub task_start_boottime: u32,
+    /// `task_struct.flags`, u32.
+    pub task_flags: u32,
     /// `task_struct.comm`, 16 bytes.
     pub task_comm: u32,
     /// `task_struct.real_cred`, pointer.
@@ -77,11 +117,14 @@ pub struct Owner {
     pub pid: u32,
     /// Real uid, in the initial user namespace.
     pub uid: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// [`OWNER_KERNEL`] or nothing.
+    pub flags: u32,
     /// Name of the group leader, NUL padded.
     pub comm: [u8; 16],
 }
+
+/// [`Owner::flags`]: a thread of the kernel, which uses sockets for a file system or a tunnel.
+pub const OWNER_KERNEL: u32 = 1;
 
 /// [`SockCounters::claim`]: the socket has no owner yet.
 pub const CLAIM_FREE: u64 = 0;
@@ -96,8 +139,39 @@ pub const SOCK_BASED: u32 = 1;
 pub const SOCK_FINAL: u32 = 2;
 /// [`SockCounters::flags`]: `segs_in`/`segs_out` hold what was counted before the socket was closed.
 pub const SOCK_CLOSED: u32 = 4;
+/// [`SockCounters::flags`]: the socket is older than the hooks.
+pub const SOCK_OLDER: u32 = 8;
+/// [`SockCounters::flags`]: this side asked for the connection.
+pub const SOCK_ACTIVE: u32 = 16;
 
-/// Value of the socket storage: what is known of one socket, written by the hooks.
+/// Which socket it is, whatever it moves.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockName {
+    /// When the hooks saw the socket begin (CLOCK_BOOTTIME); 0 if it is older than they are.
+    pub opened_ns: u64,
+    /// Id of its group in the hierarchy of cgroup v2.
+    pub cgroup_id: u64,
+    /// Local address in network order: four words for IPv6, the first one for IPv4.
+    pub local: [u32; 4],
+    /// Remote address; zero while it is connected to nobody.
+    pub remote: [u32; 4],
+    /// Local port, in host order.
+    pub local_port: u16,
+    /// Remote port, in host order.
+    pub remote_port: u16,
+    /// Address family.
+    pub family: u16,
+    /// IP protocol number; 6 is TCP.
+    pub protocol: u16,
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+
+/// Value of the socket storage: what is known of one socket, written by the hooks. The kernel adds 72 bytes and rounds up
+/// to a power of two, so 184 bytes are the most before it takes twice as much.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SockCounters {
@@ -123,6 +197,16 @@ pub struct SockCounters {
     pub closed_segs_in: u32,
     /// `segs_out` at the same moment.
     pub closed_segs_out: u32,
+    /// `bytes_sent` at the same moment.
+    pub closed_bytes_sent: u64,
+    /// `bytes_received` at the same moment.
+    pub closed_bytes_received: u64,
+    /// `total_retrans` at the same moment.
+    pub closed_retransmits: u32,
+    /// What the last dump shipped, folded into a word: a socket that did not move since is shipped as its cookie alone.
+    pub shipped: u32,
+    /// Taken while it is known: a closed socket has no port.
+    pub name: SockName,
 }
 
 /// One use of a socket by one process: every use of a socket without a destroy hook, and every use of a TCP socket by
@@ -154,32 +238,56 @@ pub struct FlowCounters {
     pub tx_messages: u64,
     /// Messages received, empty ones included.
     pub rx_messages: u64,
+    /// The socket, as of the first use.
+    pub name: SockName,
 }
+
+/// Set in the first word of a dumped record that is complete; a word without it is the cookie of a socket that did not
+/// move since the dump before.
+pub const RECORD_FULL: u64 = 1 << 63;
 
 /// One socket, as the dump of the socket storage and the ring of destroyed TCP sockets ship it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SockRecord {
-    /// Socket cookie.
+    /// Socket cookie; in a dump with [`RECORD_FULL`].
     pub cookie: u64,
     /// The first process that used the socket; all zero while there is none.
     pub owner: Owner,
+    /// Which socket it is.
+    pub name: SockName,
     /// See [`SockCounters::tx_bytes`].
     pub tx_bytes: u64,
     /// See [`SockCounters::rx_bytes`].
     pub rx_bytes: u64,
+    /// Bytes sent in segments since the socket exists, retransmissions included.
+    pub bytes_sent: u64,
+    /// Bytes received in order since the socket exists, read or not.
+    pub bytes_received: u64,
     /// Segments received since the tool saw the socket, modulo 2^32.
     pub segs_in: u32,
     /// Segments sent since the tool saw the socket, modulo 2^32.
     pub segs_out: u32,
-    /// IP protocol number; 6 is TCP.
-    pub protocol: u16,
-    /// Address family.
-    pub family: u16,
+    /// Segments sent again since the socket exists, modulo 2^32.
+    pub retransmits: u32,
+    /// Smoothed round trip time in microseconds, 0 before the first measurement.
+    pub rtt_us: u32,
+    /// Congestion window in segments.
+    pub cwnd: u32,
+    /// Bytes received and not read.
+    pub unread_bytes: u32,
+    /// Bytes accepted from the application and not sent once.
+    pub unsent_bytes: u32,
+    /// Bytes sent and not acknowledged.
+    pub unacked_bytes: u32,
+    /// Length of a segment's TCP header with its usual options, in bytes.
+    pub header_bytes: u16,
     /// TCP state; what `skc_state` holds for other protocols.
     pub state: u8,
+    /// [`SOCK_OLDER`] and [`SOCK_ACTIVE`] of the socket.
+    pub flags: u8,
     /// Explicit padding.
-    pub pad: [u8; 3],
+    pub pad: u32,
 }
 
 /// What the programs could not do, counted at each place of failure since load.
@@ -205,15 +313,16 @@ pub struct NetLosses {
 
 /// How many entries `ps_flows` has unless the loader says otherwise.
 pub const FLOWS_MAX: usize = 65_536;
-/// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
+/// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 27 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 47 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
-const _: () = assert!(size_of::<SockCounters>() == 96);
+const _: () = assert!(size_of::<SockName>() == 64);
+const _: () = assert!(size_of::<SockCounters>() == 184);
 const _: () = assert!(size_of::<FlowKey>() == 24);
-const _: () = assert!(size_of::<FlowCounters>() == 72);
-const _: () = assert!(size_of::<SockRecord>() == 80);
+const _: () = assert!(size_of::<FlowCounters>() == 136);
+const _: () = assert!(size_of::<SockRecord>() == 184);
 const _: () = assert!(size_of::<NetLosses>() == 56);
 
 #[cfg(feature = "user")]

@@ -31,7 +31,9 @@ use core::ffi::c_void;
 use load::{Ptr, load, offset};
 use maps::{Loss, closed, lost};
 use owner::Process;
-use pidstat_common::net::{CLAIM_FREE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord};
+use pidstat_common::net::{
+    CLAIM_FREE, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord,
+};
 use socket::{Socket, claim, no_storage, state};
 
 const TCP: u16 = 6;
@@ -192,6 +194,9 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 if (*counters).flags & SOCK_CLOSED != 0 {
                     reopen(tcp, counters);
                 }
+                (*counters).flags |= SOCK_ACTIVE;
+                // The port comes later.
+                sk.describe(&raw mut (*counters).name);
                 claim(counters, &Process::current());
             }
             // Often in softirq on a random process: baseline only. `copied_seq` is set before the state.
@@ -207,6 +212,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     (*counters).copied_seq = first_byte(tcp);
                 }
                 (*counters).flags |= SOCK_BASED;
+                sk.describe(&raw mut (*counters).name);
                 if offset!(debug) != 0 {
                     info!(&ctx, "socket {} established", (*counters).cookie);
                 }
@@ -226,6 +232,9 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 if !counters.is_null() {
                     (*counters).closed_segs_in = load(tcp, offset!(segs_in));
                     (*counters).closed_segs_out = load(tcp, offset!(segs_out));
+                    (*counters).closed_bytes_sent = load(tcp, offset!(bytes_sent));
+                    (*counters).closed_bytes_received = load(tcp, offset!(bytes_received));
+                    (*counters).closed_retransmits = load(tcp, offset!(total_retrans));
                     (*counters).flags |= SOCK_CLOSED;
                 }
             }

@@ -40,15 +40,17 @@ pub unsafe fn charge(counters: *mut SockCounters, in_storage: bool, moved: Moved
             }
             return;
         }
-        flow((*counters).cookie, &process, moved);
+        flow(counters, &process, moved);
     }
 }
 
 #[inline(always)]
-unsafe fn flow(cookie: u64, process: &Process, moved: Moved) {
-    let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
-    // SAFETY: pointers into the map stay valid while the program runs: entries are deleted only after their socket.
+unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
+    // SAFETY: `counters` is a live storage; pointers into the map stay valid while the program runs, since entries are
+    // deleted only after their socket.
     unsafe {
+        let cookie = (*counters).cookie;
+        let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
         if let Some(found) = FLOWS.get_ptr_mut(key) {
             return add_to(found, moved);
         }
@@ -57,6 +59,7 @@ unsafe fn flow(cookie: u64, process: &Process, moved: Moved) {
             rx_bytes: moved.rx_bytes,
             tx_messages: moved.tx_messages,
             rx_messages: moved.rx_messages,
+            name: (*counters).name,
             ..FlowCounters::default()
         };
         process.describe(&raw mut fresh.owner);

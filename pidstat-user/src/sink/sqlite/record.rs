@@ -1,46 +1,25 @@
 //! Procpath's tables: `record`, one row per process and sample, and `meta`, what the numbers mean.
 
+use crate::sample::{
+    Missing,
+    node::{Column, Kind, Value},
+};
 use rusqlite::{
     CachedStatement, Connection, ToSql,
     types::{ToSqlOutput, ValueRef},
 };
-use std::collections::HashSet;
 
-/// A column of `record`, besides `record_id` and `ts`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name: `FILE_FIELD`, or the file's alone; letters, digits and `_`.
-    pub name: String,
-    /// Whether it is TEXT rather than INTEGER.
-    pub text: bool,
-}
-
-/// A value of `record`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cell<'a> {
-    /// The file could not be read, or does not have it.
-    Null,
-    /// A number.
-    Whole(i64),
-    /// A number that may be too large for SQLite: then it is text like `0xffffffffffffffff`, as in Procpath.
-    Unsigned(u64),
-    /// Any bytes; what is not UTF-8 among them is replaced.
-    Text(&'a [u8]),
-}
-
-impl ToSql for Cell<'_> {
+impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
-            Cell::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            Cell::Whole(number) => ToSqlOutput::from(*number),
-            Cell::Unsigned(number) => match i64::try_from(*number) {
-                Ok(number) => ToSqlOutput::from(number),
-                Err(_) => ToSqlOutput::from(format!("{number:#x}")),
-            },
-            Cell::Text(bytes) => match str::from_utf8(bytes) {
-                Ok(text) => ToSqlOutput::from(text),
-                Err(_) => ToSqlOutput::from(String::from_utf8_lossy(bytes).into_owned()),
-            },
+            Value::Missing(_) => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Integer(number) => ToSqlOutput::from(*number),
+            Value::Large(number) => ToSqlOutput::from(format!("{number:#x}")),
+            Value::Text(text) => ToSqlOutput::from(&**text),
+            Value::List(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                ToSqlOutput::from(format!("[{}]", numbers.join(",")))
+            }
         })
     }
 }
@@ -52,30 +31,25 @@ impl ToSql for Cell<'_> {
 /// What SQLite said; nothing was changed then.
 pub fn create(
     connection: &mut Connection,
-    fields: &[Field],
+    columns: &[Column],
     meta: &[(&str, String)],
 ) -> rusqlite::Result<()> {
     let change = connection.transaction()?;
-    let columns: String = fields.iter().map(|field| format!(",\n{} {}", field.name, kind(field))).collect();
+    let declared: String =
+        columns.iter().map(|column| format!(",\n{} {}", column.name, kind(column))).collect();
     change.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS record (\nrecord_id INTEGER PRIMARY KEY NOT NULL,\nts REAL NOT NULL{columns}\n);
+        "CREATE TABLE IF NOT EXISTS record (\nrecord_id INTEGER PRIMARY KEY NOT NULL,\nts REAL NOT NULL{declared}\n);
          CREATE TABLE IF NOT EXISTS meta (\nkey TEXT PRIMARY KEY NOT NULL,\nvalue TEXT NOT NULL\n);"
     ))?;
-    let there: HashSet<String> = change
-        .prepare("SELECT name FROM pragma_table_info('record')")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for field in fields.iter().filter(|field| !there.contains(&field.name)) {
-        change.execute_batch(&format!("ALTER TABLE record ADD COLUMN {} {}", field.name, kind(field)))?;
-    }
+    super::add_columns(&change, "record", columns.iter().map(|column| (column.name.as_str(), kind(column))))?;
     for (key, value) in meta {
         change.execute("REPLACE INTO meta VALUES (?1, ?2)", (key, value))?;
     }
     change.commit()
 }
 
-fn kind(field: &Field) -> &'static str {
-    if field.text { "TEXT" } else { "INTEGER" }
+fn kind(column: &Column) -> &'static str {
+    if column.kind == Kind::Integer { "INTEGER" } else { "TEXT" }
 }
 
 /// The rows of one sample on their way into `record`. Whoever makes them holds the transaction.
@@ -86,27 +60,28 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Begins the sample of the moment `ts`, in seconds since the epoch; microseconds are kept, as in Procpath.
+    /// Begins the sample of the moment `ts`, in seconds since the epoch.
     ///
     /// # Errors
     /// What SQLite said: the tables are not those of `fields`.
-    pub fn new(connection: &'a Connection, fields: &[Field], ts: f64) -> rusqlite::Result<Rows<'a>> {
-        let names: String = fields.iter().map(|field| format!(",{}", field.name)).collect();
-        let marks = ",?".repeat(fields.len());
+    pub fn new(connection: &'a Connection, columns: &[Column], ts: f64) -> rusqlite::Result<Rows<'a>> {
+        let names: String = columns.iter().map(|column| format!(",{}", column.name)).collect();
+        let marks = ",?".repeat(columns.len());
         let mut insert =
             connection.prepare_cached(&format!("INSERT INTO record(ts{names}) VALUES (?{marks})"))?;
-        insert.raw_bind_parameter(1, (ts * 1e6).round() / 1e6)?;
-        Ok(Rows { insert, columns: fields.len(), written: 0 })
+        insert.raw_bind_parameter(1, ts)?;
+        Ok(Rows { insert, columns: columns.len(), written: 0 })
     }
 
-    /// Adds a row: a cell for each field, in order. Cells that are left out at the end are null.
+    /// Adds a row: a value for each column, in order. Those that are left out at the end are null.
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn add<'c>(&mut self, cells: impl IntoIterator<Item = Cell<'c>>) -> rusqlite::Result<()> {
-        let mut cells = cells.into_iter();
+    pub fn add<'v>(&mut self, values: impl IntoIterator<Item = &'v Value>) -> rusqlite::Result<()> {
+        const NONE: &Value = &Value::Missing(Missing::NotAsked);
+        let mut values = values.into_iter();
         for at in 0..self.columns {
-            self.insert.raw_bind_parameter(at + 2, cells.next().unwrap_or(Cell::Null))?;
+            self.insert.raw_bind_parameter(at + 2, values.next().unwrap_or(NONE))?;
         }
         self.insert.raw_execute()?;
         self.written += 1;
@@ -123,14 +98,12 @@ impl<'a> Rows<'a> {
 mod tests {
     use super::*;
 
-    fn fields(names: &[&str]) -> Vec<Field> {
-        names.iter().map(|name| Field { name: (*name).into(), text: *name == "cmdline" }).collect()
-    }
+    use crate::sample::node::{Member, columns};
 
     #[test]
     fn the_tables_are_procpaths() {
         let mut connection = Connection::open_in_memory().unwrap();
-        create(&mut connection, &fields(&["cmdline", "stat_pid"]), &[("page_size", "4096".into())]).unwrap();
+        create(&mut connection, &columns(&[Member::Cmdline]), &[("page_size", "4096".into())]).unwrap();
         let mut columns =
             connection.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?1)").unwrap();
         let mut of = |table: &str| -> Vec<(String, String, bool, bool)> {
@@ -146,7 +119,6 @@ mod tests {
                 column("record_id", "INTEGER", true, true),
                 column("ts", "REAL", true, false),
                 column("cmdline", "TEXT", false, false),
-                column("stat_pid", "INTEGER", false, false),
             ]
         );
         assert_eq!(of("meta"), [column("key", "TEXT", true, true), column("value", "TEXT", true, false)]);
@@ -155,24 +127,30 @@ mod tests {
     #[test]
     fn an_older_recording_gets_the_columns_it_lacks() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let old = fields(&["cmdline", "stat_pid"]);
+        let old = columns(&[Member::Cmdline, Member::Fd]);
         create(&mut connection, &old, &[("procfile_list", "old".into())]).unwrap();
-        Rows::new(&connection, &old, 1.0).unwrap().add([Cell::Text(b"a"), Cell::Whole(1)]).unwrap();
-        let new = fields(&["cmdline", "io_rchar", "stat_pid"]);
+        Rows::new(&connection, &old, 1.0)
+            .unwrap()
+            .add(&[Value::Text("a".into()), Value::Integer(1)])
+            .unwrap();
+        let new = columns(&[Member::Cmdline, Member::Fd, Member::Cgroup]);
         create(&mut connection, &new, &[("procfile_list", "new".into())]).unwrap();
         Rows::new(&connection, &new, 2.0)
             .unwrap()
-            .add([Cell::Text(b"\xff"), Cell::Unsigned(u64::MAX), Cell::Whole(2)])
+            .add(&[Value::Text("/".into()), Value::List([1, 2].into()), Value::Large(u64::MAX)])
             .unwrap();
-        let rows: Vec<(f64, String, Option<String>, i64)> = connection
-            .prepare("SELECT ts, cmdline, io_rchar, stat_pid FROM record ORDER BY record_id")
+        let rows: Vec<(f64, Option<String>, String, rusqlite::types::Value)> = connection
+            .prepare("SELECT ts, cgroup, cmdline, fd_anon FROM record ORDER BY record_id")
             .unwrap()
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let large = Some("0xffffffffffffffff".to_owned());
-        assert_eq!(rows, [(1.0, "a".into(), None, 1), (2.0, "\u{fffd}".into(), large, 2)]);
+        let large = "0xffffffffffffffff".to_owned();
+        assert_eq!(
+            rows,
+            [(1.0, None, "a".into(), 1.into()), (2.0, Some("/".into()), "[1,2]".into(), large.into())]
+        );
         let meta: String = connection.query_row("SELECT value FROM meta", [], |row| row.get(0)).unwrap();
         assert_eq!(meta, "new");
     }

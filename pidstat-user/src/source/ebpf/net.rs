@@ -13,11 +13,11 @@ use crate::{
         entry,
         net::{self, PidNamespace, Sizes},
     },
-    sample::{Losses, Traffic},
+    sample::{Connection, Losses, Traffic},
 };
 use aya::maps::{Array, Map, MapData, RingBuf};
 use ledger::Ledger;
-use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, SockRecord};
+use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -120,12 +120,7 @@ impl Net {
         for _ in 0..WALKS_MAX {
             let ledger = &mut self.ledger;
             self.sockets
-                .read(&mut self.buffer, |piece| {
-                    piece
-                        .chunks_exact(size_of::<SockRecord>())
-                        .filter_map(decode)
-                        .for_each(|r| ledger.socket(&r));
-                })
+                .read(&mut self.buffer, |piece| take_over(piece, ledger))
                 .map_err(|error| Reason::of_call("iter/bpf_sk_storage_map", &error))?;
             self.drain();
             // The kernel counts elements of a bucket between two reads, so a removal makes it skip one that lives.
@@ -170,6 +165,16 @@ impl Net {
         self.ledger.owners()
     }
 
+    /// Whether the rows of connections that end are kept until [`Net::connections`] takes them, or only their bytes.
+    pub fn keep_closed(&mut self, keep: bool) {
+        self.ledger.keep_closed = keep;
+    }
+
+    /// Every connection as of the last [`Net::collect`], and those that ended since this was called before; sorted.
+    pub fn connections(&mut self, uptime_ns: u64, out: &mut Vec<Connection>) {
+        self.ledger.connections(uptime_ns, out);
+    }
+
     /// Segments of connections that no process ever sent through, read from or closed: reset in an accept queue.
     pub fn unowned(&self) -> Traffic {
         self.ledger.unowned()
@@ -198,6 +203,22 @@ impl Net {
 impl std::fmt::Debug for Net {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Net").field("ledger", &self.ledger).field("lost", &self.lost).finish_non_exhaustive()
+    }
+}
+
+/// Reads a piece of a dump: complete records, and the cookies of sockets that did not move.
+fn take_over(mut piece: &[u8], ledger: &mut Ledger) {
+    while let Some(word) = piece.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)) {
+        let length = if word & RECORD_FULL == 0 {
+            ledger.still(word);
+            size_of::<u64>()
+        } else {
+            let Some(mut record) = decode::<SockRecord>(piece) else { return };
+            record.cookie &= !RECORD_FULL;
+            ledger.socket(&record);
+            size_of::<SockRecord>()
+        };
+        piece = &piece[length..];
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use toolchain::Compiler;
 
 /// The families: one `[[bin]]` of pidstat-ebpf each.
-const FAMILIES: [&str; 2] = ["task", "net"];
+const FAMILIES: [&str; 3] = ["task", "net", "sched"];
 
 /// What the objects are made from, besides the tools.
 const INPUTS: [&str; 6] = [

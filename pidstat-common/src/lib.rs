@@ -3,4 +3,5 @@
 
 pub mod exit;
 pub mod net;
+pub mod sched;
 pub mod task;

@@ -8,6 +8,7 @@ pub mod entry;
 pub mod ladder;
 pub mod net;
 pub mod reason;
+pub mod sched;
 pub mod task;
 
 pub use attach::{Attached, Kernel, Object};

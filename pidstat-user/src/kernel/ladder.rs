@@ -116,7 +116,7 @@ impl Globals {
 }
 
 /// Every family of this program.
-pub const FAMILIES: &[Family] = &[super::task::FAMILY, super::net::FAMILY];
+pub const FAMILIES: &[Family] = &[super::task::FAMILY, super::net::FAMILY, super::sched::FAMILY];
 
 /// Whether one program of one family attaches on this machine, for this user.
 #[derive(Clone, Debug)]

@@ -29,6 +29,12 @@ pub struct NetOffsets {
     pub rcv_nxt: u32,
     /// `tcp_sock.bytes_received`, u64.
     pub bytes_received: u32,
+    /// `tcp_sock.write_seq`, u32.
+    pub write_seq: u32,
+    /// `tcp_sock.snd_una`, u32.
+    pub snd_una: u32,
+    /// `tcp_sock.bytes_acked`, u64.
+    pub bytes_acked: u32,
     /// `tcp_sock.segs_in`, u32.
     pub segs_in: u32,
     /// `tcp_sock.segs_out`, u32.
@@ -61,8 +67,18 @@ pub struct NetOffsets {
     pub our_inum: u32,
     /// Not an offset: bytes waiting in the ring from which on the reader is woken.
     pub ring_wakeup_bytes: u32,
-    /// Not an offset either: 1 if the programs log what they see (`--debug-bpf`).
+    /// Not an offset: 1 if the programs log what they see (`--debug-bpf`).
     pub debug: u32,
+    /// `sock.__sk_common.skc_cookie`, u64.
+    pub sk_cookie: u32,
+    /// Not an offset: 1 if no hook counts bytes, so that records take them from the sequence numbers.
+    pub sampled: u32,
+    /// Not an offset: 1 if breakpoints count bytes, by turns.
+    pub turns: u32,
+    /// Not an offset: 1 if UNIX sockets are counted too.
+    pub unix: u32,
+    /// Not an offset: which argument of `udp_recvmsg` are the flags; it was another one before 5.19.
+    pub recv_flags: u32,
 }
 
 /// A process as a socket hook saw it: its group leader's identity.
@@ -94,8 +110,12 @@ pub const CLAIM_READY: u64 = 2;
 pub const SOCK_BASED: u32 = 1;
 /// [`SockCounters::flags`]: the final record was sent (or counted as lost); a dump must skip the socket.
 pub const SOCK_FINAL: u32 = 2;
-/// [`SockCounters::flags`]: `segs_in`/`segs_out` hold what was counted before the socket was closed.
+/// [`SockCounters::flags`]: the `closed_*` fields hold what was counted before the socket was closed.
 pub const SOCK_CLOSED: u32 = 4;
+/// [`SockCounters::flags`]: this end began the connection, so its SYN is among `bytes_acked`.
+pub const SOCK_ACTIVE: u32 = 8;
+/// [`SockCounters::flags`]: writing ended at `last_tx`, before the FIN that takes a sequence number.
+pub const SOCK_ENDED: u32 = 16;
 
 /// Value of the socket storage: what is known of one socket, written by the hooks.
 #[repr(C)]
@@ -107,11 +127,13 @@ pub struct SockCounters {
     pub claim: u64,
     /// The first process that used the socket.
     pub owner: Owner,
-    /// Bytes the kernel accepted from the owner. Only TCP counts here; other protocols have no destroy hook.
+    /// Bytes the kernel accepted from the owner. Only TCP counts here; other protocols have no destroy hook. Where bytes
+    /// are taken from the sequence numbers: those of earlier connections of the same socket.
     pub tx_bytes: u64,
-    /// Bytes the owner took. Only TCP counts here.
+    /// Bytes the owner took, likewise.
     pub rx_bytes: u64,
-    /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out.
+    /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out. Where bytes are taken from the
+    /// sequence numbers: that of the first byte.
     pub copied_seq: u32,
     /// Some of `SOCK_*`.
     pub flags: u32,
@@ -123,6 +145,18 @@ pub struct SockCounters {
     pub closed_segs_in: u32,
     /// `segs_out` at the same moment.
     pub closed_segs_out: u32,
+    /// `tcp_sock.write_seq` before the first byte that counts.
+    pub first_tx: u32,
+    /// `tcp_sock.write_seq` after the last byte.
+    pub last_tx: u32,
+    /// `tcp_sock.bytes_acked` at the first byte that counts; near enough to tell how often `write_seq` went round.
+    pub base_acked: u64,
+    /// `tcp_sock.bytes_received` at the first byte that counts, for `copied_seq`.
+    pub base_received: u64,
+    /// Bytes by the sequence numbers when the socket was closed.
+    pub closed_tx: u64,
+    /// Bytes by the sequence numbers when the socket was closed.
+    pub closed_rx: u64,
 }
 
 /// One use of a socket by one process: every use of a socket without a destroy hook, and every use of a TCP socket by
@@ -140,6 +174,23 @@ pub struct FlowKey {
     pub pad: u32,
 }
 
+/// [`Turn::flags`]: nothing is written any more; only the FIN moves `write_seq` after this.
+pub const TURN_ENDED: u64 = 1;
+
+/// Whose turn it is to write to a TCP socket, and how far its sequence numbers are counted; by socket cookie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// `tcp_sock.write_seq` as far as it is counted; of 32 bits.
+    pub tx_seq: u64,
+    /// `tcp_sock.copied_seq` as far as it is counted, the FIN left out; of 32 bits.
+    pub rx_seq: u64,
+    /// Some of `TURN_*`.
+    pub flags: u64,
+    /// Who writes; all zero while nobody did.
+    pub writer: FlowKey,
+}
+
 /// What one process did through one socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,6 +205,12 @@ pub struct FlowCounters {
     pub tx_messages: u64,
     /// Messages received, empty ones included.
     pub rx_messages: u64,
+    /// IP protocol number of the socket; 0 for UNIX.
+    pub protocol: u16,
+    /// Its address family.
+    pub family: u16,
+    /// Explicit padding.
+    pub pad: u32,
 }
 
 /// One socket, as the dump of the socket storage and the ring of destroyed TCP sockets ship it.
@@ -178,8 +235,10 @@ pub struct SockRecord {
     pub family: u16,
     /// TCP state; what `skc_state` holds for other protocols.
     pub state: u8,
+    /// 1 if an upper layer (kTLS, MPTCP) sits on this TCP socket: what it carries is not what the application moved.
+    pub upper_layer: u8,
     /// Explicit padding.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 /// What the programs could not do, counted at each place of failure since load.
@@ -190,16 +249,18 @@ pub struct NetLosses {
     pub storage_null: u64,
     /// A flow did not fit in the map.
     pub flow_insert_failed: u64,
+    /// Whose turn it is did not fit in the map.
+    pub turn_insert_failed: u64,
     /// A final record did not fit in the ring.
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of the first three; at most, because an earlier dump may have shown a
+    /// Sent bytes that went uncounted because of the first four; at most, because an earlier dump may have shown a
     /// part of what a final record that did not fit in the ring held.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of the first three; at most, as above.
+    /// Received bytes that went uncounted because of the first four; at most, as above.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of the first three, both directions; at most.
+    /// Messages and segments that went uncounted because of the first four, both directions; at most.
     pub packets: u64,
 }
 
@@ -208,17 +269,18 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 27 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 35 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
-const _: () = assert!(size_of::<SockCounters>() == 96);
+const _: () = assert!(size_of::<SockCounters>() == 136);
 const _: () = assert!(size_of::<FlowKey>() == 24);
-const _: () = assert!(size_of::<FlowCounters>() == 72);
+const _: () = assert!(size_of::<Turn>() == 48);
+const _: () = assert!(size_of::<FlowCounters>() == 80);
 const _: () = assert!(size_of::<SockRecord>() == 80);
-const _: () = assert!(size_of::<NetLosses>() == 56);
+const _: () = assert!(size_of::<NetLosses>() == 64);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SockCounters, SockRecord};
+    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SockCounters, SockRecord, Turn};
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
@@ -226,6 +288,8 @@ mod pod {
     unsafe impl aya::Pod for SockCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for Turn {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for FlowCounters {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.

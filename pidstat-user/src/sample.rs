@@ -9,7 +9,7 @@ pub mod system;
 pub mod task;
 
 pub use cgroup::Cgroup;
-pub use facts::{Facts, Pids, Want};
+pub use facts::{Facts, NetChoice, Pids, Want};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
 

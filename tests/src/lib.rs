@@ -2,6 +2,8 @@
 
 pub mod golden;
 pub mod oracle;
+pub mod paths;
 pub mod sandwich;
 pub mod tool;
+pub mod traffic;
 pub mod watcher;

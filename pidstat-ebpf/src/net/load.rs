@@ -19,6 +19,9 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     copied_seq: 0,
     rcv_nxt: 0,
     bytes_received: 0,
+    write_seq: 0,
+    snd_una: 0,
+    bytes_acked: 0,
     segs_in: 0,
     segs_out: 0,
     task_group_leader: 0,
@@ -36,6 +39,11 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     our_inum: 0,
     ring_wakeup_bytes: 0,
     debug: 0,
+    sk_cookie: 0,
+    sampled: 0,
+    turns: 0,
+    unix: 0,
+    recv_flags: 0,
 };
 
 /// One value of [`NET_OFFSETS`].

@@ -17,7 +17,14 @@ pub const LEVEL: Program = Program { name: "ps_level", hook: Hook::Iter("task") 
 pub const FAMILY: Family = Family {
     name: "task",
     object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/task.o")),
-    rungs: &[Rung { name: "iterator", programs: &[WALK, LEVEL] }],
+    rungs: &[Rung {
+        name: "iterator",
+        programs: &[WALK, LEVEL],
+        where_present: &[],
+        on_request: &[],
+        shortfall: None,
+        complete: |_| Ok(()),
+    }],
     globals: |btf| globals(btf, want::IO | want::DELAYS | want::CGROUP, 0),
 };
 

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     kernel::{
         Kernel, Reason,
-        net::{PidNamespace, Sizes},
+        net::{Options, PidNamespace},
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
@@ -56,8 +56,8 @@ impl EbpfSource {
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
-            let sizes = Sizes { debug: want.debug, ..Sizes::default() };
-            Net::open_sized(&kernel, ours, sizes)
+            let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
+            Net::open(&kernel, ours, want.net, options)
         });
         let traffic = match &net {
             Some(Ok(_)) => Ok(Traffic::default()),
@@ -77,6 +77,11 @@ impl EbpfSource {
             net,
             losses: Losses::default(),
         })
+    }
+
+    /// Why traffic is not counted although it was asked for.
+    pub fn net_failure(&self) -> Option<&Reason> {
+        self.net.as_ref()?.as_ref().err()
     }
 
     fn system(&mut self) -> Result<System, SourceError> {
@@ -144,17 +149,22 @@ impl Source for EbpfSource {
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
-                Ok(Net::RUNG)
+                Ok(net.rung().name)
             }
             Err(why) => Err(why.to_string()),
         });
-        out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
+        let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
+        let net_approximate =
+            self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
+        out.origin = Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses };
         Ok(())
     }
 
     fn note(&self) -> Option<String> {
-        let why = self.net.as_ref()?.as_ref().err()?;
-        Some(format!("network is not counted: {why}"))
+        match self.net.as_ref()? {
+            Ok(net) => net.note(),
+            Err(why) => Some(format!("network is not counted: {why}")),
+        }
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

@@ -12,6 +12,9 @@ use std::collections::HashMap;
 const NS_PER_TICK: u64 = 10_000_000;
 /// IPPROTO_TCP.
 const TCP: u16 = 6;
+const AF_UNIX: u16 = 1;
+/// Where no cookie could be had the kernel's address of the socket stands in, which is larger than any cookie.
+const FIRST_ADDRESS: u64 = 1 << 63;
 /// A flow ends when its socket is missing in so many walks in a row: one walk alone can skip a socket that lives.
 const FLOW_ABSENT_WALKS: u64 = 2;
 /// A TCP socket whose final record never came is dropped after so many samples; dropping one that lives would count it
@@ -33,8 +36,10 @@ pub struct NetOwner {
     pub comm: Comm,
     /// Real uid.
     pub uid: u32,
-    /// Cumulative.
+    /// Cumulative: everything but UNIX sockets.
     pub traffic: Traffic,
+    /// Cumulative: UNIX sockets, where they are counted.
+    pub unix: Traffic,
 }
 
 /// A process for ever: tgid in the initial PID namespace and start in nanoseconds. All processes outside the reader's
@@ -57,13 +62,21 @@ struct Live {
     segs_in: u32,
     segs_out: u32,
     tcp: bool,
+    /// An upper layer holds it, so that no descriptor leads to it.
+    inner: bool,
     seen: u64,
+    /// What had moved when an owner was looked for in vain.
+    searched: Option<[u64; 4]>,
+    /// What has moved by the last look.
+    pending: [u64; 4],
 }
 
 #[derive(Debug)]
 struct LiveFlow {
     owner: OwnerKey,
     last: Traffic,
+    unix: bool,
+    changed: u64,
     absent: u64,
 }
 
@@ -74,6 +87,8 @@ pub struct Ledger {
     sockets: HashMap<u64, Live>,
     flows: HashMap<FlowKey, LiveFlow>,
     unowned: Traffic,
+    /// Cookies of TCP sockets that are gone, since this was last asked.
+    closed: Vec<u64>,
     sample: u64,
     /// Where the search for processes that are gone goes on.
     probe: usize,
@@ -99,7 +114,7 @@ impl Ledger {
     pub fn flow(&mut self, key: &FlowKey, now: &FlowCounters) {
         let flow = self.flows.entry(*key).or_insert_with(|| {
             let owner = account(&mut self.owners, &now.owner, self.sample).0;
-            LiveFlow { owner, last: Traffic::default(), absent: 0 }
+            LiveFlow { owner, last: Traffic::default(), unix: now.family == AF_UNIX, changed: 0, absent: 0 }
         });
         let now = Traffic {
             tx_bytes: now.tx_bytes,
@@ -113,8 +128,12 @@ impl Ledger {
             tx_packets: now.tx_packets.wrapping_sub(flow.last.tx_packets),
             rx_packets: now.rx_packets.wrapping_sub(flow.last.rx_packets),
         };
+        if gain != Traffic::default() {
+            flow.changed = self.sample;
+        }
         flow.last = now;
-        credit(&mut self.owners, flow.owner, gain, self.sample);
+        let book: Book = if flow.unix { unix } else { inet };
+        credit(&mut self.owners, flow.owner, book, gain, self.sample);
     }
 
     /// A flow is out of the map.
@@ -133,18 +152,36 @@ impl Ledger {
             segs_in: 0,
             segs_out: 0,
             tcp: now.protocol == TCP,
+            inner: false,
             seen: 0,
+            searched: None,
+            pending: [0; 4],
         });
         live.seen = self.sample;
+        live.inner = now.upper_layer != 0;
         if live.tcp {
             advance(&mut self.owners, live, now, self.sample);
         }
+        live.pending = [now.tx_bytes, now.rx_bytes, now.segs_out.into(), now.segs_in.into()];
+    }
+
+    /// Whether a socket without an owner moved something since the last time this was asked.
+    pub fn owner_wanted(&mut self) -> bool {
+        let sample = self.sample;
+        let mut wanted = false;
+        for live in self.sockets.values_mut() {
+            if live.owner.is_none() && live.tcp && !live.inner && live.seen == sample {
+                wanted |= live.searched.replace(live.pending) != Some(live.pending);
+            }
+        }
+        wanted
     }
 
     /// The final record of a TCP socket. It may not be the first: a walk can have seen the socket or not.
     pub fn closed(&mut self, last: &SockRecord) {
         self.socket(last);
         let Some(live) = self.sockets.remove(&last.cookie) else { return };
+        self.closed.push(last.cookie);
         match live.owner {
             Some(owner) => close(&mut self.owners, owner, self.sample),
             None => {
@@ -161,20 +198,33 @@ impl Ledger {
         self.sockets.values().any(|live| live.tcp && live.seen + 1 == self.sample)
     }
 
+    /// Cookies of the TCP sockets that went since this was last asked.
+    pub fn take_closed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.closed)
+    }
+
     /// Ends the sample; returns the flows whose socket is gone, to be taken out of the map.
-    pub fn end(&mut self) -> Vec<FlowKey> {
+    pub fn end(&mut self, exists: impl Fn(u32) -> bool) -> Vec<FlowKey> {
         let sample = self.sample;
         let owners = &mut self.owners;
-        self.sockets.retain(|_, live| {
+        let closed = &mut self.closed;
+        self.sockets.retain(|cookie, live| {
             let keep = live.seen == sample || live.tcp && live.seen + TCP_ABSENT_SAMPLES > sample;
             if let (false, Some(owner)) = (keep, live.owner) {
                 close(owners, owner, sample);
+            }
+            if !keep && live.tcp {
+                closed.push(*cookie);
             }
             keep
         });
         let mut ended = Vec::new();
         for (key, flow) in &mut self.flows {
-            let there = self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample);
+            let there = if key.cookie < FIRST_ADDRESS {
+                self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample)
+            } else {
+                flow.changed == sample || owners.get(&flow.owner).is_none_or(|a| exists(a.shown.pid))
+            };
             flow.absent = if there { 0 } else { flow.absent + 1 };
             if flow.absent >= FLOW_ABSENT_WALKS {
                 ended.push(*key);
@@ -221,16 +271,28 @@ fn advance(owners: &mut HashMap<OwnerKey, Account>, live: &mut Live, now: &SockR
         }
     };
     let gain = Traffic {
-        tx_bytes: now.tx_bytes.wrapping_sub(live.tx_bytes),
-        rx_bytes: now.rx_bytes.wrapping_sub(live.rx_bytes),
+        // A sampled number can be a byte behind what it was, while an end of file is being read.
+        tx_bytes: now.tx_bytes.saturating_sub(live.tx_bytes),
+        rx_bytes: now.rx_bytes.saturating_sub(live.rx_bytes),
         tx_packets: u64::from(now.segs_out.wrapping_sub(live.segs_out)),
         rx_packets: u64::from(now.segs_in.wrapping_sub(live.segs_in)),
     };
-    live.tx_bytes = now.tx_bytes;
-    live.rx_bytes = now.rx_bytes;
+    live.tx_bytes = now.tx_bytes.max(live.tx_bytes);
+    live.rx_bytes = now.rx_bytes.max(live.rx_bytes);
     live.segs_in = now.segs_in;
     live.segs_out = now.segs_out;
-    credit(owners, owner, gain, sample);
+    credit(owners, owner, inet, gain, sample);
+}
+
+/// The sums of a process that a gain belongs in.
+type Book = fn(&mut NetOwner) -> &mut Traffic;
+
+fn unix(shown: &mut NetOwner) -> &mut Traffic {
+    &mut shown.unix
+}
+
+fn inet(shown: &mut NetOwner) -> &mut Traffic {
+    &mut shown.traffic
 }
 
 /// Opens one more socket or flow of a process; makes its account with the first.
@@ -249,6 +311,7 @@ fn account<'a>(
             comm: Comm::new(if outside { b"[outside]" } else { &owner.comm }),
             uid: if outside { 0 } else { owner.uid },
             traffic: Traffic::default(),
+            unix: Traffic::default(),
         },
         open: 0,
         changed: sample,
@@ -257,12 +320,12 @@ fn account<'a>(
     (key, account)
 }
 
-fn credit(owners: &mut HashMap<OwnerKey, Account>, owner: OwnerKey, gain: Traffic, sample: u64) {
+fn credit(owners: &mut HashMap<OwnerKey, Account>, owner: OwnerKey, book: Book, gain: Traffic, sample: u64) {
     if gain == Traffic::default() {
         return;
     }
     if let Some(account) = owners.get_mut(&owner) {
-        let sum = &mut account.shown.traffic;
+        let sum = book(&mut account.shown);
         sum.tx_bytes += gain.tx_bytes;
         sum.rx_bytes += gain.rx_bytes;
         sum.tx_packets += gain.tx_packets;

@@ -29,22 +29,56 @@ pub struct NetOffsets {
     pub rcv_nxt: u32,
     /// `tcp_sock.bytes_received`, u64.
     pub bytes_received: u32,
-    /// `tcp_sock.write_seq`, u32.
-    pub write_seq: u32,
-    /// `tcp_sock.snd_una`, u32.
-    pub snd_una: u32,
-    /// `tcp_sock.bytes_acked`, u64.
-    pub bytes_acked: u32,
     /// `tcp_sock.segs_in`, u32.
     pub segs_in: u32,
     /// `tcp_sock.segs_out`, u32.
     pub segs_out: u32,
+    /// `tcp_sock.bytes_sent`, u64: what went out in segments, retransmissions included.
+    pub bytes_sent: u32,
+    /// `tcp_sock.total_retrans`, u32.
+    pub total_retrans: u32,
+    /// `tcp_sock.write_seq`, u32.
+    pub write_seq: u32,
+    /// `tcp_sock.snd_nxt`, u32.
+    pub snd_nxt: u32,
+    /// `tcp_sock.snd_una`, u32.
+    pub snd_una: u32,
+    /// `tcp_sock.srtt_us`, u32, in eighths of a microsecond.
+    pub srtt_us: u32,
+    /// `tcp_sock.snd_cwnd`, u32.
+    pub snd_cwnd: u32,
+    /// `tcp_sock.tcp_header_len`, u16.
+    pub tcp_header_len: u32,
+    /// `sock.__sk_common.skc_rcv_saddr`, 4 bytes.
+    pub sk_local4: u32,
+    /// `sock.__sk_common.skc_daddr`, 4 bytes.
+    pub sk_remote4: u32,
+    /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes.
+    pub sk_local6: u32,
+    /// `sock.__sk_common.skc_v6_daddr`, 16 bytes.
+    pub sk_remote6: u32,
+    /// `sock.__sk_common.skc_num`, u16.
+    pub sk_local_port: u32,
+    /// `sock.__sk_common.skc_dport`, u16, in network order.
+    pub sk_remote_port: u32,
+    /// `sock.__sk_common.skc_net.net`, pointer.
+    pub sk_net: u32,
+    /// `net.ns.inum`, u32.
+    pub net_inum: u32,
+    /// `sock.sk_cgrp_data.cgroup`, pointer.
+    pub sk_cgroup: u32,
+    /// `cgroup.kn`, pointer.
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`, u64.
+    pub kn_id: u32,
     /// `task_struct.group_leader`, pointer.
     pub task_group_leader: u32,
     /// `task_struct.tgid`, s32.
     pub task_tgid: u32,
     /// `task_struct.start_boottime`, u64.
     pub task_start_boottime: u32,
+    /// `task_struct.flags`, u32.
+    pub task_flags: u32,
     /// `task_struct.comm`, 16 bytes.
     pub task_comm: u32,
     /// `task_struct.real_cred`, pointer.
@@ -69,6 +103,8 @@ pub struct NetOffsets {
     pub ring_wakeup_bytes: u32,
     /// Not an offset: 1 if the programs log what they see (`--debug-bpf`).
     pub debug: u32,
+    /// `tcp_sock.bytes_acked`, u64.
+    pub bytes_acked: u32,
     /// `sock.__sk_common.skc_cookie`, u64.
     pub sk_cookie: u32,
     /// Not an offset: 1 if no hook counts bytes, so that records take them from the sequence numbers.
@@ -93,11 +129,14 @@ pub struct Owner {
     pub pid: u32,
     /// Real uid, in the initial user namespace.
     pub uid: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// [`OWNER_KERNEL`] or nothing.
+    pub flags: u32,
     /// Name of the group leader, NUL padded.
     pub comm: [u8; 16],
 }
+
+/// [`Owner::flags`]: a thread of the kernel, which uses sockets for a file system or a tunnel.
+pub const OWNER_KERNEL: u32 = 1;
 
 /// [`SockCounters::claim`]: the socket has no owner yet.
 pub const CLAIM_FREE: u64 = 0;
@@ -110,14 +149,43 @@ pub const CLAIM_READY: u64 = 2;
 pub const SOCK_BASED: u32 = 1;
 /// [`SockCounters::flags`]: the final record was sent (or counted as lost); a dump must skip the socket.
 pub const SOCK_FINAL: u32 = 2;
-/// [`SockCounters::flags`]: the `closed_*` fields hold what was counted before the socket was closed.
+/// [`SockCounters::flags`]: `segs_in`/`segs_out` hold what was counted before the socket was closed.
 pub const SOCK_CLOSED: u32 = 4;
-/// [`SockCounters::flags`]: this end began the connection, so its SYN is among `bytes_acked`.
-pub const SOCK_ACTIVE: u32 = 8;
-/// [`SockCounters::flags`]: writing ended at `last_tx`, before the FIN that takes a sequence number.
-pub const SOCK_ENDED: u32 = 16;
+/// [`SockCounters::flags`]: the socket is older than the hooks.
+pub const SOCK_OLDER: u32 = 8;
+/// [`SockCounters::flags`]: this side asked for the connection.
+pub const SOCK_ACTIVE: u32 = 16;
+/// [`SockRecord::flags`]: an upper layer (kTLS, MPTCP) sits on this TCP socket, so that no descriptor may lead to it.
+pub const SOCK_INNER: u32 = 32;
 
-/// Value of the socket storage: what is known of one socket, written by the hooks.
+/// Which socket it is, whatever it moves.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockName {
+    /// When the hooks saw the socket begin (CLOCK_BOOTTIME); 0 if it is older than they are.
+    pub opened_ns: u64,
+    /// Id of its group in the hierarchy of cgroup v2.
+    pub cgroup_id: u64,
+    /// Local address in network order: four words for IPv6, the first one for IPv4.
+    pub local: [u32; 4],
+    /// Remote address; zero while it is connected to nobody.
+    pub remote: [u32; 4],
+    /// Local port, in host order.
+    pub local_port: u16,
+    /// Remote port, in host order.
+    pub remote_port: u16,
+    /// Address family.
+    pub family: u16,
+    /// IP protocol number; 6 is TCP.
+    pub protocol: u16,
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+
+/// Value of the socket storage: what is known of one socket, written by the hooks. The kernel adds 72 bytes and rounds up
+/// to a power of two, so 184 bytes are the most before it takes twice as much.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SockCounters {
@@ -127,13 +195,11 @@ pub struct SockCounters {
     pub claim: u64,
     /// The first process that used the socket.
     pub owner: Owner,
-    /// Bytes the kernel accepted from the owner. Only TCP counts here; other protocols have no destroy hook. Where bytes
-    /// are taken from the sequence numbers: those of earlier connections of the same socket.
+    /// Bytes the kernel accepted from the owner. Only TCP counts here; other protocols have no destroy hook.
     pub tx_bytes: u64,
-    /// Bytes the owner took, likewise.
+    /// Bytes the owner took. Only TCP counts here.
     pub rx_bytes: u64,
-    /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out. Where bytes are taken from the
-    /// sequence numbers: that of the first byte.
+    /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out.
     pub copied_seq: u32,
     /// Some of `SOCK_*`.
     pub flags: u32,
@@ -145,18 +211,40 @@ pub struct SockCounters {
     pub closed_segs_in: u32,
     /// `segs_out` at the same moment.
     pub closed_segs_out: u32,
+    /// `bytes_sent` at the same moment.
+    pub closed_bytes_sent: u64,
+    /// `bytes_received` at the same moment.
+    pub closed_bytes_received: u64,
+    /// `total_retrans` at the same moment.
+    pub closed_retransmits: u32,
+    /// What the last dump shipped, folded into a word: a socket that did not move since is shipped as its cookie alone.
+    pub shipped: u32,
+    /// Taken while it is known: a closed socket has no port.
+    pub name: SockName,
+}
+
+/// Where the sequence numbers of one TCP socket stand for bytes; kept apart, for the rungs that need it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeqCounters {
     /// `tcp_sock.write_seq` before the first byte that counts.
     pub first_tx: u32,
-    /// `tcp_sock.write_seq` after the last byte.
+    /// `tcp_sock.write_seq` after the last byte, once `ended`.
     pub last_tx: u32,
     /// `tcp_sock.bytes_acked` at the first byte that counts; near enough to tell how often `write_seq` went round.
     pub base_acked: u64,
     /// `tcp_sock.bytes_received` at the first byte that counts, for `copied_seq`.
     pub base_received: u64,
-    /// Bytes by the sequence numbers when the socket was closed.
+    /// Bytes sent when the socket was closed, by the sequence numbers.
     pub closed_tx: u64,
-    /// Bytes by the sequence numbers when the socket was closed.
+    /// Bytes received at that moment.
     pub closed_rx: u64,
+    /// Bytes sent through earlier connections of the same socket.
+    pub earlier_tx: u64,
+    /// Bytes received through them.
+    pub earlier_rx: u64,
+    /// 1 if nothing is written any more; the FIN that follows takes a sequence number too.
+    pub ended: u64,
 }
 
 /// One use of a socket by one process: every use of a socket without a destroy hook, and every use of a TCP socket by
@@ -205,40 +293,56 @@ pub struct FlowCounters {
     pub tx_messages: u64,
     /// Messages received, empty ones included.
     pub rx_messages: u64,
-    /// IP protocol number of the socket; 0 for UNIX.
-    pub protocol: u16,
-    /// Its address family.
-    pub family: u16,
-    /// Explicit padding.
-    pub pad: u32,
+    /// The socket, as of the first use.
+    pub name: SockName,
 }
+
+/// Set in the first word of a dumped record that is complete; a word without it is the cookie of a socket that did not
+/// move since the dump before.
+pub const RECORD_FULL: u64 = 1 << 63;
 
 /// One socket, as the dump of the socket storage and the ring of destroyed TCP sockets ship it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SockRecord {
-    /// Socket cookie.
+    /// Socket cookie; in a dump with [`RECORD_FULL`].
     pub cookie: u64,
     /// The first process that used the socket; all zero while there is none.
     pub owner: Owner,
+    /// Which socket it is.
+    pub name: SockName,
     /// See [`SockCounters::tx_bytes`].
     pub tx_bytes: u64,
     /// See [`SockCounters::rx_bytes`].
     pub rx_bytes: u64,
+    /// Bytes sent in segments since the socket exists, retransmissions included.
+    pub bytes_sent: u64,
+    /// Bytes received in order since the socket exists, read or not.
+    pub bytes_received: u64,
     /// Segments received since the tool saw the socket, modulo 2^32.
     pub segs_in: u32,
     /// Segments sent since the tool saw the socket, modulo 2^32.
     pub segs_out: u32,
-    /// IP protocol number; 6 is TCP.
-    pub protocol: u16,
-    /// Address family.
-    pub family: u16,
+    /// Segments sent again since the socket exists, modulo 2^32.
+    pub retransmits: u32,
+    /// Smoothed round trip time in microseconds, 0 before the first measurement.
+    pub rtt_us: u32,
+    /// Congestion window in segments.
+    pub cwnd: u32,
+    /// Bytes received and not read.
+    pub unread_bytes: u32,
+    /// Bytes accepted from the application and not sent once.
+    pub unsent_bytes: u32,
+    /// Bytes sent and not acknowledged.
+    pub unacked_bytes: u32,
+    /// Length of a segment's TCP header with its usual options, in bytes.
+    pub header_bytes: u16,
     /// TCP state; what `skc_state` holds for other protocols.
     pub state: u8,
-    /// 1 if an upper layer (kTLS, MPTCP) sits on this TCP socket: what it carries is not what the application moved.
-    pub upper_layer: u8,
+    /// [`SOCK_OLDER`], [`SOCK_ACTIVE`] and [`SOCK_INNER`] of the socket.
+    pub flags: u8,
     /// Explicit padding.
-    pub pad: [u8; 2],
+    pub pad: u32,
 }
 
 /// What the programs could not do, counted at each place of failure since load.
@@ -266,21 +370,23 @@ pub struct NetLosses {
 
 /// How many entries `ps_flows` has unless the loader says otherwise.
 pub const FLOWS_MAX: usize = 65_536;
-/// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 88.
+/// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 35 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 53 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
-const _: () = assert!(size_of::<SockCounters>() == 136);
+const _: () = assert!(size_of::<SockName>() == 64);
+const _: () = assert!(size_of::<SockCounters>() == 184);
+const _: () = assert!(size_of::<SeqCounters>() == 64);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Turn>() == 48);
-const _: () = assert!(size_of::<FlowCounters>() == 80);
-const _: () = assert!(size_of::<SockRecord>() == 80);
+const _: () = assert!(size_of::<FlowCounters>() == 136);
+const _: () = assert!(size_of::<SockRecord>() == 184);
 const _: () = assert!(size_of::<NetLosses>() == 64);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SockCounters, SockRecord, Turn};
+    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SeqCounters, SockCounters, SockRecord, Turn};
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
@@ -288,6 +394,8 @@ mod pod {
     unsafe impl aya::Pod for SockCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: repr(C), integers only: every bit pattern is a value.
+    unsafe impl aya::Pod for SeqCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for Turn {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= debug-bpf help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -57,6 +57,7 @@ pcap\t'Captured packets, without eBPF'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -s e -d 'Run this program, report it until it ends, and end with its exit code; takes the rest of the line' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s s -d 'Stack'
@@ -78,3 +79,53 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
+ndjson\t'One object per row and line'
+csv\t'One line per row'
+pprint\t'What Python\'s pprint prints'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s i -l interval -d 'Seconds between samples' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s r -l recnum -d 'Number of samples; 0 or none means until interrupted' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s v -l reevalnum -d 'Run the commands of -e again every N samples' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
+thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, .parquet, else sqlite)' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
+ndjson\t'One JSON object per sample and line'
+parquet\t'Columns, compressed'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group); s, v and c cost a file per process and sample, - none' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l rotate -d 'Begin a new file after this time (90s, 15m, 12h, 7d), keeping the old ones as FILE.1, FILE.2, ...' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l max-size -d 'Begin a new file when it has grown to this size (64k, 100m, 2g)' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l keep -d 'How many old files to keep; all without it' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l source -d 'Where the numbers of the reports come from' -r -f -a "auto\t'eBPF where it works, else /proc'
+ebpf\t'eBPF, or fail'
+proc\t'/proc only'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-query-file -d 'An SQL query in a file, with the columns ts, pid and value; it may use :after, :before and :pid_list' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-value-expr -d 'An SQL expression over the columns of a recorded row' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s a -l after -d 'Only points from this time on, in UTC, like 2000-01-01T00:00:00' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s b -l before -d 'Only points up to this time' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s p -l pid-list -d 'Only these processes' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l style -d 'Colours, like DarkStyle or LightSolarizedStyle; without it, light or dark as the viewer is' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l formatter -d 'How values are written: human_readable, default, significant, integer or raw' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l title -d 'A title of your own' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s e -l epsilon -d 'Leave out points nearer than this to the line without them (Ramer-Douglas-Peucker)' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s w -l moving-average-window -d 'Centred moving average of so many points, before points are left out' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l png -d 'Write PNG whatever the file is called'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l csv -d 'Write the points whatever the file is called'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s s -l share-y-axis -d 'One axis for all queries'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s l -l logarithmic -d 'Logarithmic scale; what is not above zero is left out'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l no-dots -d 'No dots on the lines near the labels of the time axis'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l relative-time -d 'Time since the first point instead of the time of day'

@@ -7,9 +7,13 @@ pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod plan;
+pub mod plot;
+pub mod proc;
 mod pypidstat;
+pub mod record;
 pub mod surroundings;
 pub mod sysstat;
+pub mod tree;
 
 pub use args::Args;
 pub use plan::Plan;

@@ -1,6 +1,6 @@
 //! The loop: sample, compare, choose, show, wait. The only file that knows every stage.
 
-mod wait;
+pub(crate) mod wait;
 
 use crate::{
     cli::{
@@ -23,8 +23,10 @@ use crate::{
 };
 use std::{
     collections::HashSet,
+    fs::File,
     io::{self, Write as _},
     mem,
+    os::fd::AsFd as _,
     path::Path,
     process::Child,
 };
@@ -77,7 +79,7 @@ pub fn run(plan: &Plan, program: Option<Child>) -> Result<Outcome, Failure> {
 }
 
 /// Opens the source that the plan chose, with the clock that goes with it.
-fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
+pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
     let want = || plan.want.clone();
     let source: Box<dyn Source> = match &plan.from {
         From::Instants(dir) => {
@@ -134,6 +136,8 @@ struct Run<'a> {
     source: Box<dyn Source>,
     clock: Clock,
     sink: Box<dyn Sink>,
+    /// Standard output without a buffer of its own: what is flushed is one write.
+    stdout: File,
     out: Vec<u8>,
     before: Sample,
     now: Sample,
@@ -155,11 +159,13 @@ impl<'a> Run<'a> {
         {
             eprintln!("kpidstat: {note}");
         }
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(Failure::Output)?;
         Ok(Run {
             plan,
             source,
             clock,
             sink: plan.output.sink(),
+            stdout: stdout.into(),
             out: Vec::new(),
             before: Sample::default(),
             now: Sample::default(),
@@ -291,8 +297,7 @@ impl<'a> Run<'a> {
 
     /// One write for everything since the last.
     fn flush(&mut self) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&self.out).and_then(|()| stdout.flush()).map_err(Failure::Output)?;
+        self.stdout.write_all(&self.out).map_err(Failure::Output)?;
         self.out.clear();
         Ok(())
     }

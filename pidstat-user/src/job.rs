@@ -1,10 +1,18 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+pub mod environment;
+pub mod meta;
+pub mod plot;
+mod proc;
+pub mod record;
+
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Proc(args) => proc::run(args),
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK
@@ -12,5 +20,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

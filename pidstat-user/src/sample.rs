@@ -5,13 +5,19 @@
 
 pub mod cgroup;
 pub mod facts;
+pub mod node;
+pub mod socket;
+pub mod stored;
 pub mod system;
 pub mod task;
+pub mod tree;
 
 pub use cgroup::Cgroup;
 pub use facts::{Facts, NetChoice, Pids, Want};
+pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+pub use tree::Tree;
 
 /// Why a value is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +43,19 @@ pub enum Missing {
 }
 
 impl Missing {
+    /// Every reason.
+    pub const ALL: [Missing; 9] = [
+        Missing::NotAsked,
+        Missing::NoPermission,
+        Missing::Gone,
+        Missing::NotInKernel,
+        Missing::NotMeasured,
+        Missing::NotInSource,
+        Missing::WentBackwards,
+        Missing::NoEarlier,
+        Missing::DoesNotApply,
+    ];
+
     /// Says the reason in a few words, for JSON, `doctor` and messages.
     pub fn reason(self) -> &'static str {
         match self {
@@ -72,6 +91,10 @@ pub struct Sample {
     /// Each carries key, comm, uid and traffic; everything else is `Gone`. Sorted like `tasks`. Cumulative, and kept
     /// from sample to sample, so that a difference is exact.
     pub departed: Vec<Task>,
+    /// Connections, if they are asked for: all that live, and those that ended since the sample before. Sorted by key.
+    pub connections: Vec<Connection>,
+    /// Network devices of the reader's namespace, if connections are asked for.
+    pub interfaces: Vec<Interface>,
     /// Which source and rung filled this sample, and what was lost.
     pub origin: Origin,
 }

@@ -2,7 +2,12 @@
 
 pub mod csv;
 pub mod json;
+pub mod plot;
+pub mod pprint;
 pub mod pypidstat;
+pub mod recording;
+pub mod sheet;
+pub mod sqlite;
 pub mod text;
 mod time;
 

@@ -3,6 +3,7 @@
 pub mod golden;
 pub mod oracle;
 pub mod paths;
+pub mod procpath;
 pub mod sandwich;
 pub mod tool;
 pub mod traffic;

@@ -110,6 +110,15 @@ fn judge(bench: &Bench, unix: bool, wanted: [Verdict; 2], reports: &[Report]) ->
     let counted = |report: &Report| -> Traffic {
         if unix { bench.unix_traffic(report.pid) } else { bench.traffic(report.pid) }
     };
+    if wanted == [Verdict::Exact; 2] {
+        // Where datagrams are all that a process moved, each is a packet.
+        for report in reports.iter().filter(|report| report.tx_messages + report.rx_messages > 0) {
+            let traffic = counted(report);
+            if (traffic.tx_packets, traffic.rx_packets) != (report.tx_messages, report.rx_messages) {
+                return Err(format!("messages: {traffic:?}, not {report:?}"));
+            }
+        }
+    }
     for (direction, verdict) in wanted.into_iter().enumerate() {
         let each = reports.iter().map(|report| {
             let traffic = counted(report);

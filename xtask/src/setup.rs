@@ -3,6 +3,7 @@
 use crate::{
     apt,
     command::{self, cargo, run, say},
+    pypi,
     toolchain::{self, BPF_LINKER_VERSION},
     unpacked::Unpacked,
 };
@@ -33,7 +34,7 @@ pub const TESTS: [Need; 8] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
 ];
 
 /// What `vm` starts.
@@ -74,6 +75,7 @@ pub fn setup(tests: bool) -> Result<()> {
     }
     if tests {
         ensure(&TESTS)?;
+        pypi::program(pypi::PROCPATH, "procpath")?;
         qemu()?;
     }
     say("ready");

@@ -4,10 +4,9 @@ use crate::{
     load::add,
     maps::{FLOWS, Loss, lost},
     owner::Process,
-    socket::{Socket, claim},
-    traffic::TCP,
+    socket::claim,
 };
-use pidstat_common::net::{FlowCounters, FlowKey, Owner, SockCounters};
+use pidstat_common::net::{FlowCounters, FlowKey, SockCounters, SockName};
 
 /// What one call moved.
 #[derive(Clone, Copy, Default)]
@@ -26,9 +25,9 @@ pub struct Moved {
 ///
 /// `in_storage` says that the socket tells when it is destroyed, so that its storage may hold counters.
 #[inline(always)]
-pub unsafe fn charge(sk: Socket, counters: *mut SockCounters, in_storage: bool, moved: Moved) {
+pub unsafe fn charge(counters: *mut SockCounters, in_storage: bool, moved: Moved) {
     let process = Process::current();
-    // SAFETY: `counters` is the storage of `sk`.
+    // SAFETY: `counters` is a live storage.
     unsafe {
         let owns = claim(counters, &process);
         if in_storage && owns {
@@ -41,15 +40,17 @@ pub unsafe fn charge(sk: Socket, counters: *mut SockCounters, in_storage: bool, 
             }
             return;
         }
-        flow(sk, (*counters).cookie, &process, moved);
+        flow(counters, &process, moved);
     }
 }
 
 #[inline(always)]
-unsafe fn flow(sk: Socket, cookie: u64, process: &Process, moved: Moved) {
-    let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
-    // SAFETY: pointers into the map stay valid while the program runs: entries are deleted only after their socket.
+unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
+    // SAFETY: `counters` is a live storage; pointers into the map stay valid while the program runs, since entries are
+    // deleted only after their socket.
     unsafe {
+        let cookie = (*counters).cookie;
+        let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
         if let Some(found) = FLOWS.get_ptr_mut(key) {
             return add_to(found, moved);
         }
@@ -58,8 +59,7 @@ unsafe fn flow(sk: Socket, cookie: u64, process: &Process, moved: Moved) {
             rx_bytes: moved.rx_bytes,
             tx_messages: moved.tx_messages,
             rx_messages: moved.rx_messages,
-            protocol: sk.protocol(),
-            family: sk.family(),
+            name: (*counters).name,
             ..FlowCounters::default()
         };
         process.describe(&raw mut fresh.owner);
@@ -76,33 +76,39 @@ unsafe fn flow(sk: Socket, cookie: u64, process: &Process, moved: Moved) {
     }
 }
 
-/// Makes the flow of a process through a socket, with nothing in it yet.
+/// Makes the flow of a process through a socket of this name, with nothing in it yet; whoever adds to it counts the loss
+/// if there is no room.
 #[inline(always)]
-pub unsafe fn open_flow(key: &FlowKey, process: &Process, protocol: u16, family: u16) {
+pub unsafe fn open_flow(key: &FlowKey, process: &Process, name: impl FnOnce(*mut SockName)) {
     if FLOWS.get_ptr_mut(key).is_some() {
         return;
     }
-    let mut fresh = FlowCounters { protocol, family, ..FlowCounters::default() };
+    let mut fresh = FlowCounters::default();
     // SAFETY: a value of our own.
     unsafe { process.describe(&raw mut fresh.owner) };
-    // BPF_NOEXIST, as below; whoever adds to it counts the loss if there is no room.
+    name(&raw mut fresh.name);
+    // BPF_NOEXIST, as above.
     let _ = FLOWS.insert(key, fresh, 1);
 }
 
-/// Adds to the flow of a process that is perhaps not the running one: `owner`, where it has none yet, or nobody.
+/// Adds to the flow of a process that is perhaps not the running one. `counters` is the socket's storage or NULL; if its
+/// owner is that process, a flow that it does not have yet is made.
 #[inline(always)]
-pub unsafe fn charge_flow(key: &FlowKey, owner: *const Owner, moved: Moved) {
-    // SAFETY: pointers into the map stay valid while the program runs; `owner` is NULL or a live storage's.
+pub unsafe fn charge_flow(key: &FlowKey, counters: *const SockCounters, moved: Moved) {
+    // SAFETY: pointers into the map stay valid while the program runs; `counters` is NULL or live.
     unsafe {
         if let Some(found) = FLOWS.get_ptr_mut(key) {
             return add_to(found, moved);
         }
-        if !owner.is_null() && (*owner).tgid == key.tgid && (*owner).start_ns == key.start_ns {
+        if !counters.is_null()
+            && (*counters).owner.tgid == key.tgid
+            && (*counters).owner.start_ns == key.start_ns
+        {
             let fresh = FlowCounters {
-                owner: *owner,
+                owner: (*counters).owner,
+                name: (*counters).name,
                 tx_bytes: moved.tx_bytes,
                 rx_bytes: moved.rx_bytes,
-                protocol: TCP,
                 ..FlowCounters::default()
             };
             if FLOWS.insert(key, fresh, 1).is_ok() {

@@ -12,7 +12,7 @@ use aya_ebpf::{
     helpers::{bpf_seq_write, generated::bpf_sock_from_file},
 };
 use core::ffi::c_void;
-use pidstat_common::net::{SOCK_FINAL, SockCounters, SockRecord};
+use pidstat_common::net::{RECORD_FULL, SOCK_FINAL, SockCounters, SockRecord};
 
 /// `struct bpf_iter_meta`.
 #[repr(C)]
@@ -83,8 +83,8 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
             return 0;
         }
         claim(counters, &Process::of(task));
-        if !known && sequence::turns() {
-            turn::begin_late(counters);
+        if !known && sequence::followed() {
+            sequence::begin_late(sk, tcp, counters);
         }
         0
     }
@@ -113,21 +113,22 @@ pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
         let counters = sk.find_or(|| sk.older(tcp, true));
         if counters.is_null() {
             no_storage(0, 0, 0);
-        } else if !known && sequence::turns() {
-            turn::begin_late(counters);
+        } else if !known && sequence::followed() {
+            sequence::begin_late(sk, tcp, counters);
         }
         0
     }
 }
 
-/// One record per socket that has a storage and was not destroyed.
+/// One record per socket that has a storage and was not destroyed; of one that did not move since the last dump its
+/// cookie alone.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_sk_storage_map")]
 pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
     // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
     unsafe {
         let sk = (*ctx).sk;
-        let counters = (*ctx).value as *const SockCounters;
+        let counters = (*ctx).value as *mut SockCounters;
         if sk.is_null() || counters.is_null() || (*counters).flags & SOCK_FINAL != 0 {
             return 0;
         }
@@ -139,8 +140,17 @@ pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
         }
         let mut record = SockRecord::default();
         Socket(sk).record(counters, &raw mut record);
+        let fold = Socket::fold(&raw const record);
+        let seq = (*(*ctx).meta).seq;
         // Full only means that the kernel stops, hands the buffer over and calls again for this socket.
-        bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SockRecord>() as u32);
+        if fold == (*counters).shipped {
+            bpf_seq_write(seq, (&raw const record.cookie).cast(), size_of::<u64>() as u32);
+            return 0;
+        }
+        record.cookie |= RECORD_FULL;
+        if bpf_seq_write(seq, (&raw const record).cast(), size_of::<SockRecord>() as u32) == 0 {
+            (*counters).shipped = fold;
+        }
         0
     }
 }

@@ -49,9 +49,11 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     return 0;
                 }
                 if (*counters).flags & SOCK_CLOSED != 0 {
-                    reopen(tcp, counters);
+                    reopen(sk, tcp, counters);
                 }
                 (*counters).flags |= SOCK_ACTIVE;
+                // The port comes later.
+                sk.describe(&raw mut (*counters).name);
                 claim(counters, &Process::current());
             }
             // Often in softirq on a random process: baseline only. `copied_seq` is set before the state.
@@ -66,8 +68,9 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 } else if (*counters).flags & SOCK_BASED == 0 {
                     (*counters).copied_seq = first_byte(tcp);
                 }
+                sk.describe(&raw mut (*counters).name);
                 if sequence::followed() {
-                    sequence::begin(tcp, counters);
+                    sequence::begin(sk, tcp, counters);
                 }
                 (*counters).flags |= SOCK_BASED;
                 if offset!(debug) != 0 {
@@ -82,7 +85,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 }
                 claim_last(sk, tcp, counters);
                 if sequence::followed() {
-                    sequence::end(tcp, counters);
+                    sequence::end(sk, tcp, counters);
                 }
             }
             state::CLOSE => {
@@ -93,6 +96,9 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     }
                     (*counters).closed_segs_in = load(tcp, offset!(segs_in));
                     (*counters).closed_segs_out = load(tcp, offset!(segs_out));
+                    (*counters).closed_bytes_sent = load(tcp, offset!(bytes_sent));
+                    (*counters).closed_bytes_received = load(tcp, offset!(bytes_received));
+                    (*counters).closed_retransmits = load(tcp, offset!(total_retrans));
                     (*counters).flags |= SOCK_CLOSED;
                 }
             }
@@ -104,7 +110,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
 
 /// A socket that was connected before connects again: `tcp_disconnect()` zeroed its counters, ours go on.
 #[inline(always)]
-unsafe fn reopen(tcp: Ptr, counters: *mut SockCounters) {
+unsafe fn reopen(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
     // SAFETY: fields of a tcp_sock and of its storage.
     unsafe {
         let so_far_in = (*counters).closed_segs_in.wrapping_sub((*counters).base_segs_in);
@@ -112,7 +118,7 @@ unsafe fn reopen(tcp: Ptr, counters: *mut SockCounters) {
         (*counters).base_segs_in = load::<u32>(tcp, offset!(segs_in)).wrapping_sub(so_far_in);
         (*counters).base_segs_out = load::<u32>(tcp, offset!(segs_out)).wrapping_sub(so_far_out);
         if sequence::followed() {
-            sequence::reopen(counters);
+            sequence::reopen(sk, counters);
         }
         (*counters).flags &= !SOCK_CLOSED;
     }

@@ -8,12 +8,16 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use pidstat_common::net::{
-    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SockCounters, SockRecord, Turn,
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SeqCounters, SockCounters, SockRecord, Turn,
 };
 
 /// Per socket, freed with it; no size limit.
 #[btf_map(name = "ps_socks")]
 static SOCKS: SkStorage<SockCounters> = SkStorage::new();
+
+/// Per socket too, for the rungs of sequence numbers.
+#[btf_map(name = "ps_seqs")]
+static SEQS: SkStorage<SeqCounters> = SkStorage::new();
 
 /// Per (socket, process), for what the socket storage cannot hold. A plain hash: an LRU forgets counters silently and a
 /// per-CPU hash costs value x possible CPUs. Only the loader deletes, and only flows whose socket is gone.
@@ -31,6 +35,12 @@ pub static CLOSED: RingBuf<SockRecord, RING_BYTES> = RingBuf::new();
 /// One value: what was lost, by place.
 #[btf_map(name = "ps_losses")]
 static LOSSES: Array<NetLosses, 1> = Array::new();
+
+/// The same for what the rungs of sequence numbers keep.
+#[inline(always)]
+pub fn seqs() -> *mut c_void {
+    (&raw const SEQS).cast_mut().cast()
+}
 
 /// The socket storage as the helpers take it.
 #[inline(always)]

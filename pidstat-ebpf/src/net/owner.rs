@@ -2,7 +2,10 @@
 
 use crate::load::{Ptr, load, offset};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
-use pidstat_common::net::Owner;
+use pidstat_common::net::{OWNER_KERNEL, Owner};
+
+/// `PF_KTHREAD`, include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// A process, cheap enough to make on every call.
 #[derive(Clone, Copy)]
@@ -58,7 +61,8 @@ impl Process {
             (*out).tgid = self.tgid;
             (*out).pid = self.pid_here();
             (*out).uid = load(cred, offset!(cred_uid));
-            (*out).pad = 0;
+            let kernel = load::<u32>(self.leader, offset!(task_flags)) & PF_KTHREAD != 0;
+            (*out).flags = if kernel { OWNER_KERNEL } else { 0 };
             let comm = (&raw mut (*out).comm).cast::<u64>();
             *comm = load(self.leader, offset!(task_comm));
             *comm.add(1) = load(self.leader, offset!(task_comm) + 8);

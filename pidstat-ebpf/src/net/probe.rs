@@ -11,7 +11,7 @@ use crate::{
 };
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::kprobe, programs::ProbeContext};
 use core::ptr::read_volatile;
-use pidstat_common::net::FlowKey;
+use pidstat_common::net::{FlowKey, SockName};
 
 /// Reads a field; 0 where there is none, which no verdict is built on.
 #[inline(always)]
@@ -24,6 +24,28 @@ fn probe<T: Copy + Default>(base: Ptr, at: u32) -> T {
 #[inline(always)]
 fn key(cookie: u64, process: &Process) -> FlowKey {
     FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 }
+}
+
+/// Writes what the socket is called; when it began, no breakpoint saw.
+#[inline(always)]
+fn describe(sk: Ptr, name: *mut SockName) {
+    // SAFETY: the caller's own value.
+    let name = unsafe { &mut *name };
+    name.family = probe(sk, offset!(sk_family));
+    name.protocol = probe(sk, offset!(sk_protocol));
+    name.local_port = probe(sk, offset!(sk_local_port));
+    name.remote_port = u16::from_be(probe(sk, offset!(sk_remote_port)));
+    if name.family == AF_INET6 {
+        name.local = probe(sk, offset!(sk_local6));
+        name.remote = probe(sk, offset!(sk_remote6));
+    } else {
+        name.local[0] = probe(sk, offset!(sk_local4));
+        name.remote[0] = probe(sk, offset!(sk_remote4));
+    }
+    name.netns = probe(probe::<u64>(sk, offset!(sk_net)) as Ptr, offset!(net_inum));
+    let cgroup = probe::<u64>(sk, offset!(sk_cgroup)) as Ptr;
+    let node = probe::<u64>(cgroup, offset!(cgroup_kn)) as Ptr;
+    name.cgroup_id = probe(node, offset!(kn_id));
 }
 
 /// Whether an upper layer protocol writes to this socket, in its own way.
@@ -43,10 +65,9 @@ fn writes(sk: Ptr) -> u32 {
     let Some(turn) = TURNS.get_ptr_mut(cookie) else { return 0 };
     let process = Process::current();
     let writer = key(cookie, &process);
-    let (protocol, family) = (probe(sk, offset!(sk_protocol)), probe(sk, offset!(sk_family)));
     // SAFETY: a live map value.
     unsafe {
-        open_flow(&writer, &process, protocol, family);
+        open_flow(&writer, &process, |name| describe(sk, name));
         turn::take(turn, &writer, probe(sk, offset!(write_seq)));
     }
     0
@@ -89,7 +110,7 @@ pub fn ps_k_cleanup(ctx: ProbeContext) -> u32 {
         }
         let process = Process::current();
         let reader = key(cookie, &process);
-        open_flow(&reader, &process, probe(sk, offset!(sk_protocol)), probe(sk, offset!(sk_family)));
+        open_flow(&reader, &process, |name| describe(sk, name));
         let moved = Moved { rx_bytes: u64::from(delta), ..Moved::default() };
         charge_flow(&reader, core::ptr::null(), moved);
     }
@@ -104,7 +125,7 @@ fn message(sk: Ptr, moved: Moved) {
     let flow = key(sk as u64, &process);
     // SAFETY: keys and values of the map.
     unsafe {
-        open_flow(&flow, &process, probe(sk, offset!(sk_protocol)), probe(sk, offset!(sk_family)));
+        open_flow(&flow, &process, |name| describe(sk, name));
         charge_flow(&flow, core::ptr::null(), moved);
     }
 }

@@ -8,11 +8,14 @@ use crate::{
 };
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
+    helpers::generated::{
+        bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_sk_storage_get, bpf_skc_to_tcp_sock,
+    },
 };
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_BASED, SOCK_CLOSED, SockCounters, SockRecord,
+    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
+    SockCounters, SockName, SockRecord,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -28,12 +31,11 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
-/// `SOCK_DONE` of `enum sock_flags`, include/net/sock.h: set by `tcp_fin()`.
-pub const SOCK_DONE: u64 = 1 << 1;
-
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
+/// `SOCK_DONE` of `enum sock_flags`, include/net/sock.h: set by `tcp_fin()`.
+pub const SOCK_DONE: u64 = 1 << 1;
 
 /// A socket as the hooks are given it.
 #[derive(Clone, Copy)]
@@ -111,6 +113,10 @@ impl Socket {
             }
             let mut value = fresh();
             value.cookie = bpf_get_socket_cookie(self.0);
+            if value.flags & SOCK_OLDER == 0 {
+                value.name.opened_ns = bpf_ktime_get_boot_ns();
+            }
+            self.describe(&raw mut value.name);
             let made = bpf_sk_storage_get(
                 socks(),
                 self.0,
@@ -143,17 +149,49 @@ impl Socket {
         let mut fresh = SockCounters::default();
         // SAFETY: fields of a tcp_sock.
         unsafe {
+            fresh.flags = SOCK_OLDER;
             fresh.base_segs_in = load(tcp, offset!(segs_in));
             fresh.base_segs_out = load(tcp, offset!(segs_out));
             if based {
                 fresh.copied_seq = self.read_up_to(tcp);
-                fresh.flags = SOCK_BASED;
-                if sequence::followed() {
-                    sequence::begin_late(self, tcp, &mut fresh);
-                }
+                fresh.flags |= SOCK_BASED;
             }
         }
         fresh
+    }
+
+    /// Writes what the socket is called, except when it began. While it has no port, what was known stays.
+    #[inline(always)]
+    pub unsafe fn describe(self, out: *mut SockName) {
+        let sk = self.0 as Ptr;
+        // SAFETY: fields of a full socket, `out` by the caller's promise valid for writes; a stale pointer on the way to
+        // the namespace or the group reads as zero.
+        unsafe {
+            let port: u16 = load(sk, offset!(sk_local_port));
+            if port == 0 && (*out).family != 0 {
+                return;
+            }
+            (*out).family = load(sk, offset!(sk_family));
+            (*out).protocol = self.protocol();
+            (*out).local_port = port;
+            (*out).remote_port = u16::from_be(load(sk, offset!(sk_remote_port)));
+            if (*out).family == AF_INET6 {
+                let mut word = 0;
+                while word < 4 {
+                    (*out).local[word] = load(sk, offset!(sk_local6) + 4 * word as u32);
+                    (*out).remote[word] = load(sk, offset!(sk_remote6) + 4 * word as u32);
+                    word += 1;
+                }
+            } else if (*out).family == AF_INET {
+                (*out).local[0] = load(sk, offset!(sk_local4));
+                (*out).remote[0] = load(sk, offset!(sk_remote4));
+            }
+            let net: Ptr = load(sk, offset!(sk_net));
+            (*out).netns = load(net, offset!(net_inum));
+            let cgroup: Ptr = load(sk, offset!(sk_cgroup));
+            let node: Ptr = load(cgroup, offset!(cgroup_kn));
+            (*out).cgroup_id = load(node, offset!(kn_id));
+        }
     }
 
     /// Fills a record; owner only if it is complete.
@@ -165,21 +203,40 @@ impl Socket {
             if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
                 (*out).owner = (*counters).owner;
             }
+            (*out).name = (*counters).name;
+            self.describe(&raw mut (*out).name);
             (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
             (*out).rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
-            (*out).protocol = self.protocol();
-            (*out).family = self.family();
             (*out).state = self.state() as u8;
+            (*out).flags = ((*counters).flags & (SOCK_OLDER | SOCK_ACTIVE)) as u8;
             let tcp = self.tcp();
             if !tcp.is_null() {
-                if sequence::sampled() {
-                    ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
-                }
-                (*out).upper_layer = u8::from(self.has_upper_layer(tcp));
                 let (segs_in, segs_out) = self.segments(tcp, counters);
                 (*out).segs_in = segs_in;
                 (*out).segs_out = segs_out;
+                if self.has_upper_layer(tcp) {
+                    (*out).flags |= SOCK_INNER as u8;
+                }
+                if sequence::sampled() {
+                    ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
+                }
+                stream(tcp, counters, out);
             }
+        }
+    }
+
+    /// Folds a record into a word that changes when the socket moves: its counters never fall, so neither does their sum.
+    /// Never 0, which stands for what no dump shipped yet.
+    #[inline(always)]
+    pub unsafe fn fold(record: *const SockRecord) -> u32 {
+        // SAFETY: a record, by the caller's promise.
+        unsafe {
+            // What was read of the stream, by whomever, is what was received less what waits.
+            let stream = 2 * (*record).bytes_received - u64::from((*record).unread_bytes);
+            let calls = (*record).tx_bytes + (*record).rx_bytes + u64::from((*record).owner.tgid);
+            let sum = calls + stream + u64::from((*record).segs_in) + u64::from((*record).segs_out);
+            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ u32::from((*record).state) << 24;
+            if word == 0 { 1 } else { word }
         }
     }
 
@@ -198,6 +255,40 @@ impl Socket {
             (segs_in.wrapping_sub((*counters).base_segs_in), segs_out.wrapping_sub((*counters).base_segs_out))
         }
     }
+}
+
+/// Fills in what TCP knows of its stream. What `tcp_disconnect()` zeroes is as it was when the state went to CLOSE.
+#[inline(always)]
+unsafe fn stream(tcp: Ptr, counters: *const SockCounters, out: *mut SockRecord) {
+    // SAFETY: fields of a tcp_sock and of its storage; `out` by the caller's promise.
+    unsafe {
+        let mut bytes_sent: u64 = load(tcp, offset!(bytes_sent));
+        let mut bytes_received: u64 = load(tcp, offset!(bytes_received));
+        let mut retransmits: u32 = load(tcp, offset!(total_retrans));
+        if (*counters).flags & SOCK_CLOSED != 0 {
+            bytes_sent = bytes_sent.max((*counters).closed_bytes_sent);
+            bytes_received = bytes_received.max((*counters).closed_bytes_received);
+            retransmits = later((*counters).closed_retransmits, retransmits);
+        }
+        (*out).bytes_sent = bytes_sent;
+        (*out).bytes_received = bytes_received;
+        (*out).retransmits = retransmits;
+        (*out).rtt_us = load::<u32>(tcp, offset!(srtt_us)) >> 3;
+        (*out).cwnd = load(tcp, offset!(snd_cwnd));
+        (*out).header_bytes = load(tcp, offset!(tcp_header_len));
+        let written: u32 = load(tcp, offset!(write_seq));
+        let next: u32 = load(tcp, offset!(snd_nxt));
+        (*out).unread_bytes =
+            ahead(load::<u32>(tcp, offset!(rcv_nxt)).wrapping_sub(load(tcp, offset!(copied_seq))));
+        (*out).unsent_bytes = ahead(written.wrapping_sub(next));
+        (*out).unacked_bytes = ahead(next.wrapping_sub(load(tcp, offset!(snd_una))));
+    }
+}
+
+/// A distance of sequence numbers, 0 if it is backwards: two loads are not one moment.
+#[inline(always)]
+fn ahead(distance: u32) -> u32 {
+    if (distance as i32) < 0 { 0 } else { distance }
 }
 
 /// `copied_seq` without the FIN, from what was read in this order.

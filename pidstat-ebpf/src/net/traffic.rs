@@ -27,7 +27,7 @@ unsafe fn count(sk: Socket, protocol: u16, tcp: Ptr, moved: Moved) {
         if counters.is_null() {
             return no_storage(moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
         }
-        charge(sk, counters, protocol == TCP, moved);
+        charge(counters, protocol == TCP, moved);
     }
 }
 
@@ -120,7 +120,7 @@ pub unsafe fn taken(sk: Socket) {
         if delta as i32 <= 0 {
             return;
         }
-        charge(sk, counters, true, Moved { rx_bytes: u64::from(delta), ..Moved::default() });
+        charge(counters, true, Moved { rx_bytes: u64::from(delta), ..Moved::default() });
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     maps::{Loss, TURNS, lost},
 };
 use core::ptr::{read_volatile, write_volatile};
-use pidstat_common::net::{CLAIM_READY, FlowKey, Owner, SOCK_ENDED, SockCounters, TURN_ENDED, Turn};
+use pidstat_common::net::{CLAIM_READY, FlowKey, Owner, SockCounters, TURN_ENDED, Turn};
 
 /// A difference that must not grow, or 32 bits cannot hold it.
 const HALF_WAY: u32 = 1 << 30;
@@ -42,21 +42,11 @@ pub unsafe fn begin(counters: *const SockCounters, tx_seq: u32, rx_seq: u32, end
     }
 }
 
-/// The same for a connection that is older than the tool.
+/// Charges what was written up to `tx_seq` to whoever wrote it. `counters` is the socket's storage if its
+/// owner is known, else NULL.
 #[inline(always)]
-pub unsafe fn begin_late(counters: *const SockCounters) {
-    // SAFETY: a live storage.
-    unsafe {
-        let ended = (*counters).flags & SOCK_ENDED != 0;
-        begin(counters, (*counters).first_tx, (*counters).copied_seq, ended);
-    }
-}
-
-/// Charges what was written up to `tx_seq` to whoever wrote it. `owner` is whom the socket is known to belong to, if
-/// anybody.
-#[inline(always)]
-pub unsafe fn settle(cookie: u64, turn: *mut Turn, tx_seq: u32, owner: *const Owner) {
-    // SAFETY: a live map value; `owner` is NULL or a live storage's.
+pub unsafe fn settle(cookie: u64, turn: *mut Turn, tx_seq: u32, counters: *const SockCounters) {
+    // SAFETY: a live map value; `counters` is NULL or live.
     unsafe {
         if read_volatile(&raw const (*turn).flags) & TURN_ENDED != 0 {
             return;
@@ -69,13 +59,13 @@ pub unsafe fn settle(cookie: u64, turn: *mut Turn, tx_seq: u32, owner: *const Ow
         }
         let mut writer = (*turn).writer;
         if writer.tgid == 0 {
-            if owner.is_null() {
+            if counters.is_null() {
                 return;
             }
-            writer = key(cookie, &*owner);
+            writer = key(cookie, &(*counters).owner);
         }
         if swap_if(&raw mut (*turn).tx_seq, before, u64::from(tx_seq)) {
-            charge_flow(&writer, owner, Moved { tx_bytes: u64::from(delta), ..Moved::default() });
+            charge_flow(&writer, counters, Moved { tx_bytes: u64::from(delta), ..Moved::default() });
         }
     }
 }
@@ -88,8 +78,7 @@ pub unsafe fn settle_for(counters: *const SockCounters, tx_seq: u32, ended: bool
         let cookie = (*counters).cookie;
         let Some(turn) = TURNS.get_ptr_mut(cookie) else { return };
         let known = read_volatile(&raw const (*counters).claim) == CLAIM_READY;
-        let owner = if known { &raw const (*counters).owner } else { core::ptr::null() };
-        settle(cookie, turn, tx_seq, owner);
+        settle(cookie, turn, tx_seq, if known { counters } else { core::ptr::null() });
         if ended {
             write_volatile(&raw mut (*turn).flags, (*turn).flags | TURN_ENDED);
         }

@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, pypidstat};
+use super::{called, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
@@ -13,7 +13,7 @@ use std::{ffi::OsString, path::PathBuf};
     about = "CPU, memory, disk, context switches and network of every process, from the kernel's own counters",
     long_about = "Reports what every process used: CPU, memory, disk, context switches and network, counted by eBPF in \
                   the kernel and printed as pidstat prints it. Without eBPF it reads /proc and says what it lost.",
-    override_usage = "kpidstat [OPTIONS] [INTERVAL [COUNT]]\n       kpidstat doctor",
+    override_usage = "kpidstat [OPTIONS] [INTERVAL [COUNT]]\n       kpidstat COMMAND ...",
     disable_help_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_precedence_over_arg = true,
@@ -195,6 +195,11 @@ pub struct Args {
     #[arg(long, help_heading = "Source")]
     pub debug_bpf: bool,
 
+    /// Run this program, report it until it ends, and end with its exit code; takes the rest of the line
+    #[arg(short = 'e', value_names = ["PROGRAM", "ARGS"], num_args = 1.., allow_hyphen_values = true,
+          help_heading = "Selection")]
+    pub program: Vec<OsString>,
+
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -217,6 +222,12 @@ pub struct Args {
 pub enum Command {
     /// Says what this machine allows, and what would allow more
     Doctor,
+    /// What one file of the kernel says of processes
+    Proc(ProcArgs),
+    /// Records processes into a database, sample by sample
+    Record(Box<RecordArgs>),
+    /// Draws a recording: lines over time as SVG or PNG
+    Plot(Box<PlotArgs>),
 }
 
 /// What `-T` takes.
@@ -322,6 +333,11 @@ impl std::str::FromStr for PidArg {
 impl Args {
     /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if pypidstat::wants_help(&arguments) {
+            print!("{}", pypidstat::HELP);
+            std::process::exit(i32::from(super::exit::OK));
+        }
         Args::parse_from(name_user(called::translate(pypidstat::translate(arguments))))
     }
 
@@ -346,6 +362,12 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut rewritten: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
+        if argument == "-e" {
+            // What follows is another program's.
+            rewritten.push(argument);
+            rewritten.extend(arguments);
+            break;
+        }
         let takes_value = matches!(
             argument.to_str(),
             Some(
@@ -422,6 +444,8 @@ mod tests {
         let args = read("--container web --cgroup 1 5").unwrap();
         assert_eq!((args.container.as_deref(), args.cgroup.as_deref()), (Some("web"), Some("")));
         assert_eq!(read("-C -U").unwrap().name.as_deref(), Some("-U"));
+        let args = read("-u 1 -e doctor -U root -V 5").unwrap();
+        assert_eq!((args.program.len(), args.command.is_none(), args.cpu, args.user), (5, true, 1, None));
     }
 
     #[test]

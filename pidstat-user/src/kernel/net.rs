@@ -136,7 +136,7 @@ pub struct PidNamespace {
 pub struct Options {
     /// Flows: uses of UDP sockets, and of TCP sockets by other processes than their first owner.
     pub flows: u32,
-    /// Bytes of the ring of closed connections, a power of two of at least a page; a connection takes 88.
+    /// Bytes of the ring of closed connections, a power of two of at least a page; a connection takes 192.
     pub ring_bytes: u32,
     /// Whether UNIX sockets are counted.
     pub unix: bool,
@@ -220,16 +220,34 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         copied_seq: at("tcp_sock", "copied_seq", "tcp_sock.copied_seq")?,
         rcv_nxt: at("tcp_sock", "rcv_nxt", "tcp_sock.rcv_nxt")?,
         bytes_received: at("tcp_sock", "bytes_received", "tcp_sock.bytes_received")?,
-        write_seq: at("tcp_sock", "write_seq", "tcp_sock.write_seq")?,
-        snd_una: at("tcp_sock", "snd_una", "tcp_sock.snd_una")?,
         bytes_acked: at("tcp_sock", "bytes_acked", "tcp_sock.bytes_acked")?,
         segs_in: at("tcp_sock", "segs_in", "tcp_sock.segs_in")?,
         segs_out: at("tcp_sock", "segs_out", "tcp_sock.segs_out")?,
+        bytes_sent: at("tcp_sock", "bytes_sent", "tcp_sock.bytes_sent")?,
+        total_retrans: at("tcp_sock", "total_retrans", "tcp_sock.total_retrans")?,
+        write_seq: at("tcp_sock", "write_seq", "tcp_sock.write_seq")?,
+        snd_nxt: at("tcp_sock", "snd_nxt", "tcp_sock.snd_nxt")?,
+        snd_una: at("tcp_sock", "snd_una", "tcp_sock.snd_una")?,
+        srtt_us: at("tcp_sock", "srtt_us", "tcp_sock.srtt_us")?,
+        snd_cwnd: at("tcp_sock", "snd_cwnd", "tcp_sock.snd_cwnd")?,
+        tcp_header_len: at("tcp_sock", "tcp_header_len", "tcp_sock.tcp_header_len")?,
+        sk_local4: at("sock", "__sk_common.skc_rcv_saddr", "sock.skc_rcv_saddr")?,
+        sk_remote4: at("sock", "__sk_common.skc_daddr", "sock.skc_daddr")?,
+        sk_local6: at("sock", "__sk_common.skc_v6_rcv_saddr", "sock.skc_v6_rcv_saddr")?,
+        sk_remote6: at("sock", "__sk_common.skc_v6_daddr", "sock.skc_v6_daddr")?,
+        sk_local_port: at("sock", "__sk_common.skc_num", "sock.skc_num")?,
+        sk_remote_port: at("sock", "__sk_common.skc_dport", "sock.skc_dport")?,
+        sk_net: at("sock", "__sk_common.skc_net.net", "sock.skc_net")?,
+        net_inum: at("net", "ns.inum", "net.ns.inum")?,
+        sk_cgroup: at("sock", "sk_cgrp_data.cgroup", "sock.sk_cgrp_data")?,
+        cgroup_kn: at("cgroup", "kn", "cgroup.kn")?,
+        kn_id: at("kernfs_node", "id", "kernfs_node.id")?,
         task_group_leader: at("task_struct", "group_leader", "task_struct.group_leader")?,
         task_tgid: at("task_struct", "tgid", "task_struct.tgid")?,
         task_start_boottime: btf
             .offset_of_any("task_struct", &["start_boottime", "real_start_time"])
             .ok_or(Reason::NoField("task_struct.start_boottime"))?,
+        task_flags: at("task_struct", "flags", "task_struct.flags")?,
         task_comm: at("task_struct", "comm", "task_struct.comm")?,
         task_real_cred: at("task_struct", "real_cred", "task_struct.real_cred")?,
         cred_uid: at("cred", "uid", "cred.uid")?,

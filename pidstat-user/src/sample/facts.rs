@@ -37,6 +37,12 @@ impl Facts {
     pub const PEAK: Facts = Facts(1 << 16);
     /// Control group (`cgroup`).
     pub const CGROUP: Facts = Facts(1 << 17);
+    /// The owner is the effective user rather than the real one (`status`).
+    pub const EFFECTIVE: Facts = Facts(1 << 20);
+    /// Every connection, and the network devices.
+    pub const CONNECTIONS: Facts = Facts(1 << 24);
+    /// The control group of every connection's process.
+    pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
 
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {

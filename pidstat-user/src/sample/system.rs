@@ -26,13 +26,19 @@ pub struct Host {
 pub struct System {
     /// user+nice+system+idle+iowait+irq+softirq+steal of all CPUs together, in clock ticks (`/proc/stat`).
     pub total_cpu_ticks: Reading<u64>,
+    /// How many of these ticks make a second.
+    pub ticks_per_second: u64,
     /// MemTotal in KiB (`/proc/meminfo`).
     pub mem_total_kib: Reading<u64>,
 }
 
 impl Default for System {
     fn default() -> Self {
-        System { total_cpu_ticks: Err(Missing::NotAsked), mem_total_kib: Err(Missing::NotAsked) }
+        System {
+            total_cpu_ticks: Err(Missing::NotAsked),
+            ticks_per_second: 100,
+            mem_total_kib: Err(Missing::NotAsked),
+        }
     }
 }
 
@@ -82,5 +88,18 @@ impl Losses {
             ("no_baseline", self.no_baseline),
             ("inconsistent", self.inconsistent),
         ]
+    }
+
+    /// The counter of a name.
+    pub fn named_mut(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "storage_null" => &mut self.storage_null,
+            "flow_insert_failed" => &mut self.flow_insert_failed,
+            "ring_full" => &mut self.ring_full,
+            "recursion_misses" => &mut self.recursion_misses,
+            "no_baseline" => &mut self.no_baseline,
+            "inconsistent" => &mut self.inconsistent,
+            _ => return None,
+        })
     }
 }

@@ -154,13 +154,13 @@ pub struct Traffic {
 }
 
 /// One process or one thread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Identity.
     pub key: TaskKey,
     /// Parent's process id, 0 if it is outside the PID namespace.
     pub ppid: u32,
-    /// Real user id.
+    /// Real user id; the effective one where [`Facts::EFFECTIVE`](super::Facts::EFFECTIVE) is asked for.
     pub uid: u32,
     /// Name of that user; absent when not asked for or when nobody has that id.
     pub user: Option<Rc<str>>,

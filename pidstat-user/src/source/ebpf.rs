@@ -1,5 +1,6 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
+mod connections;
 mod cputime;
 mod files;
 mod gather;
@@ -24,6 +25,7 @@ use crate::{
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
+use connections::Connections;
 use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
@@ -42,6 +44,8 @@ pub struct EbpfSource {
     machine: Machine,
     /// The hooks, if traffic is asked for, or why there are none.
     net: Option<Result<Net, Reason>>,
+    /// If connections are asked for.
+    connections: Option<Connections>,
     losses: Losses,
 }
 
@@ -57,8 +61,11 @@ impl EbpfSource {
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
             let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
-            Net::open(&kernel, ours, want.net, options)
+            let mut net = Net::open(&kernel, ours, want.net, options)?;
+            net.keep_closed(want.facts.has(Facts::CONNECTIONS));
+            Ok(net)
         });
+        let connections = want.facts.has(Facts::CONNECTIONS).then(|| Connections::new(want.facts, proc_root));
         let traffic = match &net {
             Some(Ok(_)) => Ok(Traffic::default()),
             Some(Err(_)) => Err(Missing::NotInSource),
@@ -75,6 +82,7 @@ impl EbpfSource {
             users: Users::machine(),
             machine: Machine::new(proc_root),
             net,
+            connections,
             losses: Losses::default(),
         })
     }
@@ -85,7 +93,7 @@ impl EbpfSource {
     }
 
     fn system(&mut self) -> Result<System, SourceError> {
-        let mut system = System::default();
+        let mut system = System { ticks_per_second: self.host.clock_ticks, ..System::default() };
         if self.want.facts.has(Facts::TOTAL_CPU) {
             system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);
         }
@@ -98,7 +106,7 @@ impl EbpfSource {
     /// Figures that are read per process whenever they are asked for, because they change by themselves.
     fn files_of_tasks(&mut self, out: &mut Sample) {
         let facts = self.want.facts;
-        if ![Facts::STACK, Facts::FDS, Facts::PEAK, Facts::CGROUP].iter().any(|fact| facts.has(*fact)) {
+        if !OfFiles::FACTS.iter().any(|fact| facts.has(*fact)) {
             return;
         }
         let mut process = OfFiles::default();
@@ -109,6 +117,9 @@ impl EbpfSource {
             // Threads share the address space and, all but always, the descriptors and the group.
             (task.stack, task.fds, task.peak_kib) = (process.stack, process.fds, process.peak_kib);
             task.cgroup.clone_from(&process.cgroup);
+            if let Some(uid) = process.owner {
+                (task.uid, task.user) = (uid, self.users.name(uid));
+            }
         }
     }
 }
@@ -135,6 +146,10 @@ impl Source for EbpfSource {
         // Before the tasks: whoever moved something and is in no row has ended.
         if let Some(Ok(net)) = &mut self.net {
             net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+            if let Some(connections) = &mut self.connections {
+                net.connections(now.uptime_ns, &mut out.connections);
+                connections.fill(&mut self.reader, out);
+            }
         }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
         self.walk.gather.begin();

@@ -14,11 +14,11 @@ use crate::{
         ladder::Rung,
         net::{self, Options, PidNamespace},
     },
-    sample::{Losses, NetChoice, Traffic},
+    sample::{Connection, Losses, NetChoice, Traffic},
 };
 use aya::maps::{Array, Map, MapData, RingBuf};
 use ledger::Ledger;
-use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, SockRecord, Turn};
+use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord, Turn};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -184,7 +184,7 @@ impl Net {
                 break;
             }
         }
-        for cookie in self.ledger.take_closed() {
+        for cookie in self.ledger.take_gone() {
             if let Some(turns) = &self.turns {
                 // SAFETY: ps_turns was made with a cookie as key and `Turn` as value.
                 unsafe { entry::take::<u64, Turn>(turns.fd().as_fd(), &cookie) }
@@ -208,12 +208,7 @@ impl Net {
     fn walk(&mut self) -> Result<(), Reason> {
         let ledger = &mut self.ledger;
         self.sockets
-            .read(&mut self.buffer, |piece| {
-                piece
-                    .chunks_exact(size_of::<SockRecord>())
-                    .filter_map(decode)
-                    .for_each(|r| ledger.socket(&r));
-            })
+            .read(&mut self.buffer, |piece| take_over(piece, ledger))
             .map_err(|error| Reason::of_call("iter/bpf_sk_storage_map", &error))?;
         self.drain();
         Ok(())
@@ -266,6 +261,16 @@ impl Net {
         self.ledger.owners()
     }
 
+    /// Whether the rows of connections that end are kept until [`Net::connections`] takes them, or only their bytes.
+    pub fn keep_closed(&mut self, keep: bool) {
+        self.ledger.keep_closed = keep;
+    }
+
+    /// Every connection as of the last [`Net::collect`], and those that ended since this was called before; sorted.
+    pub fn connections(&mut self, uptime_ns: u64, out: &mut Vec<Connection>) {
+        self.ledger.connections(uptime_ns, out);
+    }
+
     /// Segments of connections that no process ever sent through, read from or closed: reset in an accept queue.
     pub fn unowned(&self) -> Traffic {
         self.ledger.unowned()
@@ -295,6 +300,22 @@ impl Net {
 impl std::fmt::Debug for Net {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Net").field("ledger", &self.ledger).field("lost", &self.lost).finish_non_exhaustive()
+    }
+}
+
+/// Reads a piece of a dump: complete records, and the cookies of sockets that did not move.
+fn take_over(mut piece: &[u8], ledger: &mut Ledger) {
+    while let Some(word) = piece.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)) {
+        let length = if word & RECORD_FULL == 0 {
+            ledger.still(word);
+            size_of::<u64>()
+        } else {
+            let Some(mut record) = decode::<SockRecord>(piece) else { return };
+            record.cookie &= !RECORD_FULL;
+            ledger.socket(&record);
+            size_of::<SockRecord>()
+        };
+        piece = &piece[length..];
     }
 }
 

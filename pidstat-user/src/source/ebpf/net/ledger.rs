@@ -4,14 +4,19 @@
 //! rather than whole counters makes three things right at once: a sum never goes back when a socket ends, the u32 segment
 //! counters may wrap, and a socket that a walk lists twice counts once.
 
-use crate::sample::{Comm, Traffic};
-use pidstat_common::net::{FlowCounters, FlowKey, Owner, SockRecord};
+mod live;
+
+use crate::sample::{
+    Comm, TaskKey, Traffic,
+    socket::{Connection, ConnectionKey, Moved, User},
+};
+use live::{Live, LiveFlow};
+use pidstat_common::net::{FlowCounters, FlowKey, OWNER_KERNEL, Owner, SOCK_INNER, SockRecord};
 use std::collections::HashMap;
 
 /// `start_boottime` in the unit of [`crate::sample::TaskKey::start_ticks`].
 const NS_PER_TICK: u64 = 10_000_000;
-/// IPPROTO_TCP.
-const TCP: u16 = 6;
+/// AF_UNIX.
 const AF_UNIX: u16 = 1;
 /// Where no cookie could be had the kernel's address of the socket stands in, which is larger than any cookie.
 const FIRST_ADDRESS: u64 = 1 << 63;
@@ -20,19 +25,22 @@ const FLOW_ABSENT_WALKS: u64 = 2;
 /// A TCP socket whose final record never came is dropped after so many samples; dropping one that lives would count it
 /// twice when it comes back, keeping a dead one costs 64 bytes.
 const TCP_ABSENT_SAMPLES: u64 = 64;
+/// Connections that ended in one interval and keep a row of their own each; what the others moved is one row per process.
+const CLOSED_MAX: usize = 1 << 17;
 /// Samples for which an owner without sockets must stand still before its process is looked for.
 const OWNER_IDLE_SAMPLES: u64 = 2;
 
 /// The traffic of one process since the tool started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetOwner {
-    /// Process id in the initial PID namespace; 0 stands for everything outside the reader's.
+    /// Process id in the initial PID namespace; 0 stands for everything outside the reader's, and for the kernel.
     pub tgid: u32,
     /// Process id in the reader's PID namespace; 0 if it is outside.
     pub pid: u32,
-    /// Start in clock ticks (1/100 s) since boot, as [`crate::sample::TaskKey`] has it.
+    /// Start in clock ticks (1/100 s) since boot, as [`crate::sample::TaskKey`] has it; 1 for the kernel.
     pub start_ticks: u64,
-    /// Name when it was first seen; `[outside]` for everything outside the reader's PID namespace.
+    /// Name when it was first seen; `[outside]` for everything outside the reader's PID namespace, `[kernel]` for what
+    /// threads of the kernel do (file systems and block devices over the network).
     pub comm: Comm,
     /// Real uid.
     pub uid: u32,
@@ -43,7 +51,7 @@ pub struct NetOwner {
 }
 
 /// A process for ever: tgid in the initial PID namespace and start in nanoseconds. All processes outside the reader's
-/// namespace are one.
+/// namespace are one, and so are all threads of the kernel.
 type OwnerKey = (u32, u64);
 
 #[derive(Debug)]
@@ -54,41 +62,32 @@ struct Account {
     changed: u64,
 }
 
-#[derive(Debug)]
-struct Live {
-    owner: Option<OwnerKey>,
-    tx_bytes: u64,
-    rx_bytes: u64,
-    segs_in: u32,
-    segs_out: u32,
-    tcp: bool,
-    /// An upper layer holds it, so that no descriptor leads to it.
-    inner: bool,
-    seen: u64,
-    /// What had moved when an owner was looked for in vain.
-    searched: Option<[u64; 4]>,
-    /// What has moved by the last look.
-    pending: [u64; 4],
-}
+impl NetOwner {
+    fn key(&self) -> TaskKey {
+        TaskKey { tgid: self.pid, tid: 0, start_ticks: self.start_ticks }
+    }
 
-#[derive(Debug)]
-struct LiveFlow {
-    owner: OwnerKey,
-    last: Traffic,
-    unix: bool,
-    changed: u64,
-    absent: u64,
+    fn user(&self) -> User {
+        User { comm: self.comm, uid: self.uid }
+    }
 }
 
 /// Sums per process, and what is needed to go on with them.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Whether ended connections are kept until [`Ledger::connections`] takes them.
+    pub keep_closed: bool,
+    closed: Vec<Connection>,
+    /// What processes moved through connections that ended and did not get a row.
+    more: HashMap<ConnectionKey, (User, Moved)>,
+    /// Uptime of the connections that were taken last, so far as a record tells.
+    taken: u64,
     owners: HashMap<OwnerKey, Account>,
     sockets: HashMap<u64, Live>,
     flows: HashMap<FlowKey, LiveFlow>,
     unowned: Traffic,
     /// Cookies of TCP sockets that are gone, since this was last asked.
-    closed: Vec<u64>,
+    gone: Vec<u64>,
     sample: u64,
     /// Where the search for processes that are gone goes on.
     probe: usize,
@@ -113,56 +112,46 @@ impl Ledger {
     /// A flow as it stands now.
     pub fn flow(&mut self, key: &FlowKey, now: &FlowCounters) {
         let flow = self.flows.entry(*key).or_insert_with(|| {
-            let owner = account(&mut self.owners, &now.owner, self.sample).0;
-            LiveFlow { owner, last: Traffic::default(), unix: now.family == AF_UNIX, changed: 0, absent: 0 }
+            let owner = account(&mut self.owners, &now.owner, self.sample);
+            let last = FlowCounters { tx_bytes: 0, rx_bytes: 0, tx_messages: 0, rx_messages: 0, ..*now };
+            LiveFlow { owner, last, changed: 0, absent: 0 }
         });
-        let now = Traffic {
-            tx_bytes: now.tx_bytes,
-            rx_bytes: now.rx_bytes,
-            tx_packets: now.tx_messages,
-            rx_packets: now.rx_messages,
-        };
-        let gain = Traffic {
-            tx_bytes: now.tx_bytes.wrapping_sub(flow.last.tx_bytes),
-            rx_bytes: now.rx_bytes.wrapping_sub(flow.last.rx_bytes),
-            tx_packets: now.tx_packets.wrapping_sub(flow.last.tx_packets),
-            rx_packets: now.rx_packets.wrapping_sub(flow.last.rx_packets),
-        };
+        let gain = flow.advance(now);
         if gain != Traffic::default() {
             flow.changed = self.sample;
         }
-        flow.last = now;
-        let book: Book = if flow.unix { unix } else { inet };
+        let book: Book = if now.name.family == AF_UNIX { unix } else { inet };
         credit(&mut self.owners, flow.owner, book, gain, self.sample);
     }
 
     /// A flow is out of the map.
     pub fn flow_ended(&mut self, key: &FlowKey) {
-        if let Some(flow) = self.flows.remove(key) {
-            close(&mut self.owners, flow.owner, self.sample);
+        let Some(flow) = self.flows.remove(key) else { return };
+        if self.keep_closed
+            && let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner)
+        {
+            let row = flow.connection(of, user, None);
+            self.bury(row);
         }
+        close(&mut self.owners, flow.owner, self.sample);
     }
 
     /// A socket as a walk saw it.
     pub fn socket(&mut self, now: &SockRecord) {
-        let live = self.sockets.entry(now.cookie).or_insert_with(|| Live {
-            owner: None,
-            tx_bytes: 0,
-            rx_bytes: 0,
-            segs_in: 0,
-            segs_out: 0,
-            tcp: now.protocol == TCP,
-            inner: false,
-            seen: 0,
-            searched: None,
-            pending: [0; 4],
-        });
+        let live = self.sockets.entry(now.cookie).or_insert_with(|| Live::new(now));
         live.seen = self.sample;
-        live.inner = now.upper_layer != 0;
-        if live.tcp {
-            advance(&mut self.owners, live, now, self.sample);
+        let gain = live.advance(now);
+        let gain = match live.owner {
+            Some(_) => gain,
+            None if now.owner.tgid == 0 || !live.is_tcp() => return,
+            None => {
+                live.owner = Some(account(&mut self.owners, &now.owner, self.sample));
+                live.moved
+            }
+        };
+        if let Some(owner) = live.owner {
+            credit(&mut self.owners, owner, inet, traffic(&gain), self.sample);
         }
-        live.pending = [now.tx_bytes, now.rx_bytes, now.segs_out.into(), now.segs_in.into()];
     }
 
     /// Whether a socket without an owner moved something since the last time this was asked.
@@ -170,51 +159,111 @@ impl Ledger {
         let sample = self.sample;
         let mut wanted = false;
         for live in self.sockets.values_mut() {
-            if live.owner.is_none() && live.tcp && !live.inner && live.seen == sample {
-                wanted |= live.searched.replace(live.pending) != Some(live.pending);
+            let inner = u32::from(live.record.flags) & SOCK_INNER != 0;
+            if live.owner.is_none() && live.is_tcp() && !inner && live.seen == sample {
+                wanted |= live.searched.replace(live.moved) != Some(live.moved);
             }
         }
         wanted
+    }
+
+    /// A socket that a walk saw, and that did not move since the walk before.
+    pub fn still(&mut self, cookie: u64) {
+        if let Some(live) = self.sockets.get_mut(&cookie) {
+            live.seen = self.sample;
+        }
     }
 
     /// The final record of a TCP socket. It may not be the first: a walk can have seen the socket or not.
     pub fn closed(&mut self, last: &SockRecord) {
         self.socket(last);
         let Some(live) = self.sockets.remove(&last.cookie) else { return };
-        self.closed.push(last.cookie);
+        self.gone.push(last.cookie);
+        if self.keep_closed {
+            let (key, user) = live
+                .owner
+                .and_then(|owner| identity(&self.owners, last.cookie, owner))
+                .unwrap_or_else(|| unaccepted(last.cookie));
+            self.bury(live.connection(key, user, true));
+        }
         match live.owner {
             Some(owner) => close(&mut self.owners, owner, self.sample),
             None => {
-                self.unowned.tx_bytes += last.tx_bytes;
-                self.unowned.rx_bytes += last.rx_bytes;
-                self.unowned.tx_packets += u64::from(last.segs_out);
-                self.unowned.rx_packets += u64::from(last.segs_in);
+                let sum = traffic(&live.moved);
+                self.unowned.tx_bytes += sum.tx_bytes;
+                self.unowned.rx_bytes += sum.rx_bytes;
+                self.unowned.tx_packets += sum.tx_packets;
+                self.unowned.rx_packets += sum.rx_packets;
             }
         }
     }
 
+    /// Keeps the row of a connection that ended. Beyond so many, one that nobody saw before is only added up.
+    fn bury(&mut self, row: Connection) {
+        if self.closed.len() < CLOSED_MAX || row.opened_ns.is_ok_and(|opened| opened <= self.taken) {
+            self.closed.push(row);
+            return;
+        }
+        let key = ConnectionKey { cookie: 0, ..row.key };
+        let (_, sum) = self.more.entry(key).or_insert((row.user, Moved::default()));
+        *sum = sum.plus(row.moved);
+    }
+
+    /// Hands over every connection with an owner or with traffic, sorted by key: those that live, and those that ended
+    /// since the last call.
+    pub fn connections(&mut self, uptime_ns: u64, out: &mut Vec<Connection>) {
+        out.clear();
+        out.append(&mut self.closed);
+        self.taken = uptime_ns;
+        for (cookie, live) in self.sockets.iter().filter(|(_, live)| live.is_tcp()) {
+            let known = live.owner.and_then(|owner| identity(&self.owners, *cookie, owner));
+            match known {
+                Some((key, user)) => out.push(live.connection(key, user, false)),
+                None if live.moved == Moved::default() => {}
+                None => {
+                    let (key, user) = unaccepted(*cookie);
+                    out.push(live.connection(key, user, false));
+                }
+            }
+        }
+        for (key, flow) in &self.flows {
+            if let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner) {
+                let socket = self.sockets.get(&key.cookie).map(|live| &live.record);
+                out.push(flow.connection(of, user, socket));
+            }
+        }
+        self.more.retain(|key, _| self.owners.values().any(|account| account.shown.key() == key.owner));
+        let more = |(key, (user, moved)): (&ConnectionKey, &(User, Moved))| Connection {
+            moved: *moved,
+            closed: true,
+            ..Connection::blank(*key, *user)
+        };
+        out.extend(self.more.iter().map(more));
+        out.sort_unstable_by_key(|connection| connection.key);
+    }
+
     /// Whether TCP sockets of the sample before are neither in this one's walks nor closed.
     pub fn missed_any(&self) -> bool {
-        self.sockets.values().any(|live| live.tcp && live.seen + 1 == self.sample)
+        self.sockets.values().any(|live| live.is_tcp() && live.seen + 1 == self.sample)
     }
 
     /// Cookies of the TCP sockets that went since this was last asked.
-    pub fn take_closed(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.closed)
+    pub fn take_gone(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.gone)
     }
 
     /// Ends the sample; returns the flows whose socket is gone, to be taken out of the map.
     pub fn end(&mut self, exists: impl Fn(u32) -> bool) -> Vec<FlowKey> {
         let sample = self.sample;
         let owners = &mut self.owners;
-        let closed = &mut self.closed;
+        let gone = &mut self.gone;
         self.sockets.retain(|cookie, live| {
-            let keep = live.seen == sample || live.tcp && live.seen + TCP_ABSENT_SAMPLES > sample;
+            let keep = live.seen == sample || live.is_tcp() && live.seen + TCP_ABSENT_SAMPLES > sample;
             if let (false, Some(owner)) = (keep, live.owner) {
                 close(owners, owner, sample);
             }
-            if !keep && live.tcp {
-                closed.push(*cookie);
+            if !keep && live.is_tcp() {
+                gone.push(*cookie);
             }
             keep
         });
@@ -259,29 +308,54 @@ impl Ledger {
     }
 }
 
-/// Adds what a TCP socket gained, once it is known to whom.
-fn advance(owners: &mut HashMap<OwnerKey, Account>, live: &mut Live, now: &SockRecord, sample: u64) {
-    let owner = match live.owner {
-        Some(owner) => owner,
-        None if now.owner.tgid == 0 => return,
-        None => {
-            let (key, _) = account(owners, &now.owner, sample);
-            live.owner = Some(key);
-            key
-        }
+/// What a process' sums take of a gain.
+fn traffic(moved: &Moved) -> Traffic {
+    Traffic {
+        tx_bytes: moved.tx_bytes,
+        rx_bytes: moved.rx_bytes,
+        tx_packets: moved.tx_packets(),
+        rx_packets: moved.rx_packets(),
+    }
+}
+
+/// What a connection of an owner is called, and whose it is.
+fn identity(
+    owners: &HashMap<OwnerKey, Account>,
+    cookie: u64,
+    owner: OwnerKey,
+) -> Option<(ConnectionKey, User)> {
+    let shown = &owners.get(&owner)?.shown;
+    Some((ConnectionKey { cookie, owner: shown.key() }, shown.user()))
+}
+
+/// The same of a connection that nobody accepted yet.
+fn unaccepted(cookie: u64) -> (ConnectionKey, User) {
+    let key = ConnectionKey { cookie, owner: TaskKey::default() };
+    (key, User { comm: Comm::new(b"[unaccepted]"), uid: 0 })
+}
+
+/// Opens one more socket or flow of a process; makes its account with the first.
+fn account(owners: &mut HashMap<OwnerKey, Account>, owner: &Owner, sample: u64) -> OwnerKey {
+    let (key, name) = match () {
+        () if owner.flags & OWNER_KERNEL != 0 => ((0, NS_PER_TICK), Some(&b"[kernel]"[..])),
+        () if owner.pid == 0 => ((0, 0), Some(&b"[outside]"[..])),
+        () => ((owner.tgid, owner.start_ns), None),
     };
-    let gain = Traffic {
-        // A sampled number can be a byte behind what it was, while an end of file is being read.
-        tx_bytes: now.tx_bytes.saturating_sub(live.tx_bytes),
-        rx_bytes: now.rx_bytes.saturating_sub(live.rx_bytes),
-        tx_packets: u64::from(now.segs_out.wrapping_sub(live.segs_out)),
-        rx_packets: u64::from(now.segs_in.wrapping_sub(live.segs_in)),
-    };
-    live.tx_bytes = now.tx_bytes.max(live.tx_bytes);
-    live.rx_bytes = now.rx_bytes.max(live.rx_bytes);
-    live.segs_in = now.segs_in;
-    live.segs_out = now.segs_out;
-    credit(owners, owner, inet, gain, sample);
+    let account = owners.entry(key).or_insert_with(|| Account {
+        shown: NetOwner {
+            tgid: key.0,
+            pid: if name.is_some() { 0 } else { owner.pid },
+            start_ticks: key.1 / NS_PER_TICK,
+            comm: Comm::new(name.unwrap_or(&owner.comm)),
+            uid: if name.is_some() { 0 } else { owner.uid },
+            traffic: Traffic::default(),
+            unix: Traffic::default(),
+        },
+        open: 0,
+        changed: sample,
+    });
+    account.open += 1;
+    key
 }
 
 /// The sums of a process that a gain belongs in.
@@ -293,31 +367,6 @@ fn unix(shown: &mut NetOwner) -> &mut Traffic {
 
 fn inet(shown: &mut NetOwner) -> &mut Traffic {
     &mut shown.traffic
-}
-
-/// Opens one more socket or flow of a process; makes its account with the first.
-fn account<'a>(
-    owners: &'a mut HashMap<OwnerKey, Account>,
-    owner: &Owner,
-    sample: u64,
-) -> (OwnerKey, &'a mut Account) {
-    let outside = owner.pid == 0;
-    let key = if outside { (0, 0) } else { (owner.tgid, owner.start_ns) };
-    let account = owners.entry(key).or_insert_with(|| Account {
-        shown: NetOwner {
-            tgid: key.0,
-            pid: owner.pid,
-            start_ticks: key.1 / NS_PER_TICK,
-            comm: Comm::new(if outside { b"[outside]" } else { &owner.comm }),
-            uid: if outside { 0 } else { owner.uid },
-            traffic: Traffic::default(),
-            unix: Traffic::default(),
-        },
-        open: 0,
-        changed: sample,
-    });
-    account.open += 1;
-    (key, account)
 }
 
 fn credit(owners: &mut HashMap<OwnerKey, Account>, owner: OwnerKey, book: Book, gain: Traffic, sample: u64) {

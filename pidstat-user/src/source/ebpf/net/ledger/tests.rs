@@ -1,6 +1,8 @@
 //! Stories of sockets and flows, told to the ledger in the order in which the kernel's maps are read.
 
 use super::*;
+use crate::sample::socket::TCP;
+use pidstat_common::net::SockName;
 
 fn owner(tgid: u32) -> Owner {
     Owner {
@@ -8,7 +10,7 @@ fn owner(tgid: u32) -> Owner {
         tgid,
         pid: tgid,
         uid: 5,
-        pad: 0,
+        flags: 0,
         comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
     }
 }
@@ -21,13 +23,18 @@ fn tcp(cookie: u64, tgid: u32, tx_bytes: u64, segs_out: u32) -> SockRecord {
         tx_bytes,
         rx_bytes: 2 * tx_bytes,
         segs_out,
-        protocol: TCP,
+        name: SockName { protocol: TCP, ..SockName::default() },
         ..SockRecord::default()
     }
 }
 
 fn udp(cookie: u64) -> SockRecord {
-    SockRecord { cookie, owner: owner(9), protocol: 17, tx_bytes: 0, ..SockRecord::default() }
+    SockRecord {
+        cookie,
+        owner: owner(9),
+        name: SockName { protocol: 17, ..SockName::default() },
+        ..SockRecord::default()
+    }
 }
 
 fn flow(cookie: u64, tgid: u32, bytes: u64) -> (FlowKey, FlowCounters) {

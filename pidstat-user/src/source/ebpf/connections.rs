@@ -1,0 +1,77 @@
+//! What connections have besides what the hooks know: control groups of their processes, and the network devices.
+
+use crate::{
+    sample::{Cgroup, Connection, Facts, Missing, Reading, Sample, TaskKey},
+    source::procfs::{Reader, groups::Groups, interface},
+};
+use std::{collections::HashMap, path::Path, rc::Rc};
+
+/// Samples after which a process' group is read again; few processes ever change it.
+const READ_AGAIN: u64 = 8;
+
+/// What is remembered from sample to sample.
+#[derive(Debug)]
+pub(super) struct Connections {
+    with_groups: bool,
+    of_sockets: Groups,
+    of_processes: HashMap<TaskKey, Known>,
+    sample: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    group: Reading<Rc<Cgroup>>,
+    read: u64,
+    used: u64,
+}
+
+impl Connections {
+    pub(super) fn new(facts: Facts, proc_root: &Path) -> Connections {
+        Connections {
+            with_groups: facts.has(Facts::CONNECTION_GROUPS),
+            of_sockets: Groups::new(proc_root),
+            of_processes: HashMap::new(),
+            sample: 0,
+        }
+    }
+
+    /// Completes the connections of a sample.
+    pub(super) fn fill(&mut self, reader: &mut Reader, out: &mut Sample) {
+        interface::read(reader, &mut out.interfaces);
+        if !self.with_groups {
+            return;
+        }
+        self.sample += 1;
+        for connection in &mut out.connections {
+            connection.cgroup = self.group(connection, reader);
+        }
+        let now = self.sample;
+        self.of_processes.retain(|_, known| known.used == now);
+    }
+
+    /// The group of the process; that of the socket where the process ended before anybody looked.
+    fn group(&mut self, connection: &Connection, reader: &mut Reader) -> Reading<Rc<Cgroup>> {
+        let (owner, now) = (connection.key.owner, self.sample);
+        let of_process = if owner.tgid == 0 {
+            Err(Missing::DoesNotApply)
+        } else {
+            let known = self.of_processes.entry(owner).or_insert(Known {
+                group: Err(Missing::Gone),
+                read: 0,
+                used: now,
+            });
+            if known.used != now || known.read == 0 {
+                known.used = now;
+                if known.read == 0 || known.read + READ_AGAIN <= now {
+                    known.read = now;
+                    // A process that ended keeps the group it was last seen in.
+                    if let Ok(group) = reader.cgroup(owner.tgid) {
+                        known.group = Ok(group);
+                    }
+                }
+            }
+            known.group.clone()
+        };
+        of_process.or_else(|_| self.of_sockets.of(connection.cgroup_id))
+    }
+}

@@ -1,0 +1,168 @@
+//! One socket, and one use of one, as the ledger keeps them: what they gained since the walk before, and the rows they make.
+
+use super::OwnerKey;
+use crate::sample::{
+    Missing, Traffic,
+    socket::{Connection, ConnectionKey, Moved, Stream, TCP, User, address},
+};
+use pidstat_common::net::{FlowCounters, SOCK_ACTIVE, SOCK_OLDER, SockName, SockRecord};
+use std::net::SocketAddr;
+
+/// Bytes of an Ethernet header.
+const ETHERNET: u64 = 14;
+/// Bytes of a UDP header.
+const UDP_HEADER: u64 = 8;
+/// A SYN's options are so much longer than those of the segments that follow.
+const SYN_MORE: u64 = 8;
+
+/// A socket that a walk lists.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) owner: Option<OwnerKey>,
+    /// As last seen.
+    pub(super) record: SockRecord,
+    /// Since it was first seen.
+    pub(super) moved: Moved,
+    /// The last sample that saw it.
+    pub(super) seen: u64,
+    /// What had moved when an owner was looked for in vain.
+    pub(super) searched: Option<Moved>,
+}
+
+impl Live {
+    /// Of a socket that is seen for the first time. What an old one did before is not ours.
+    pub(super) fn new(now: &SockRecord) -> Live {
+        let mut record = SockRecord { cookie: now.cookie, name: now.name, ..SockRecord::default() };
+        if u32::from(now.flags) & SOCK_OLDER != 0 {
+            record.bytes_sent = now.bytes_sent;
+            record.bytes_received = now.bytes_received;
+            record.retransmits = now.retransmits;
+        }
+        Live { owner: None, record, moved: Moved::default(), seen: 0, searched: None }
+    }
+
+    pub(super) fn is_tcp(&self) -> bool {
+        self.record.name.protocol == TCP
+    }
+
+    /// Takes a later record over and says what the socket gained.
+    pub(super) fn advance(&mut self, now: &SockRecord) -> Moved {
+        let was = std::mem::replace(&mut self.record, *now);
+        // A sampled number can be a byte behind what it was, while an end of file is being read.
+        self.record.tx_bytes = now.tx_bytes.max(was.tx_bytes);
+        self.record.rx_bytes = now.rx_bytes.max(was.rx_bytes);
+        if !self.is_tcp() {
+            return Moved::default();
+        }
+        // `tcp_disconnect()` zeroes these; then all they show is new.
+        let grown = |now: u64, was: u64| now.checked_sub(was).unwrap_or(now);
+        let tx_segments = u64::from(now.segs_out.wrapping_sub(was.segs_out));
+        let rx_segments = u64::from(now.segs_in.wrapping_sub(was.segs_in));
+        let header = ETHERNET + ip_header(&now.name) + u64::from(now.header_bytes);
+        let syn = was.segs_out == 0 && now.segs_out > 0 && u32::from(now.flags) & SOCK_ACTIVE != 0;
+        let retransmits = grown(now.retransmits.into(), was.retransmits.into());
+        let gain = Moved {
+            tx_bytes: self.record.tx_bytes - was.tx_bytes,
+            rx_bytes: self.record.rx_bytes - was.rx_bytes,
+            tx_segments,
+            rx_segments,
+            tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent)
+                + tx_segments * header
+                + if syn { SYN_MORE } else { 0 },
+            rx_wire_bytes: grown(now.bytes_received, was.bytes_received) + rx_segments * header,
+            retransmits,
+            ..Moved::default()
+        };
+        self.moved = self.moved.plus(gain);
+        gain
+    }
+
+    /// Its row.
+    pub(super) fn connection(&self, key: ConnectionKey, user: User, closed: bool) -> Connection {
+        let record = &self.record;
+        Connection {
+            state: record.state,
+            closed,
+            moved: self.moved,
+            stream: Ok(Stream {
+                rtt_us: record.rtt_us,
+                cwnd_segments: record.cwnd,
+                unread_bytes: record.unread_bytes,
+                unsent_bytes: record.unsent_bytes,
+                unacked_bytes: record.unacked_bytes,
+            }),
+            ..named(key, user, &record.name)
+        }
+    }
+}
+
+/// A use of a socket.
+#[derive(Debug)]
+pub(super) struct LiveFlow {
+    pub(super) owner: OwnerKey,
+    pub(super) last: FlowCounters,
+    /// The last sample in which it gained something.
+    pub(super) changed: u64,
+    /// Walks in a row that did not list its socket.
+    pub(super) absent: u64,
+}
+
+impl LiveFlow {
+    /// Takes later counters over and says what was gained.
+    pub(super) fn advance(&mut self, now: &FlowCounters) -> Traffic {
+        let was = std::mem::replace(&mut self.last, *now);
+        Traffic {
+            tx_bytes: now.tx_bytes.wrapping_sub(was.tx_bytes),
+            rx_bytes: now.rx_bytes.wrapping_sub(was.rx_bytes),
+            tx_packets: now.tx_messages.wrapping_sub(was.tx_messages),
+            rx_packets: now.rx_messages.wrapping_sub(was.rx_messages),
+        }
+    }
+
+    /// Its row; `socket` is the socket as it stands now, if it does.
+    pub(super) fn connection(
+        &self,
+        key: ConnectionKey,
+        user: User,
+        socket: Option<&SockRecord>,
+    ) -> Connection {
+        let last = &self.last;
+        let name = socket.map_or(&last.name, |socket| &socket.name);
+        let datagrams = last.tx_messages + last.rx_messages > 0;
+        let header = if datagrams { ETHERNET + ip_header(name) + UDP_HEADER } else { 0 };
+        let wire = |bytes, messages| if datagrams { bytes + messages * header } else { 0 };
+        Connection {
+            state: socket.map_or(0, |socket| socket.state),
+            closed: socket.is_none(),
+            moved: Moved {
+                tx_bytes: last.tx_bytes,
+                rx_bytes: last.rx_bytes,
+                tx_messages: last.tx_messages,
+                rx_messages: last.rx_messages,
+                tx_wire_bytes: wire(last.tx_bytes, last.tx_messages),
+                rx_wire_bytes: wire(last.rx_bytes, last.rx_messages),
+                ..Moved::default()
+            },
+            ..named(key, user, name)
+        }
+    }
+}
+
+fn named(key: ConnectionKey, user: User, name: &SockName) -> Connection {
+    let end = |words, port| SocketAddr::new(address(name.family, words), port);
+    let remote = end(name.remote, name.remote_port);
+    Connection {
+        protocol: name.protocol,
+        local: end(name.local, name.local_port),
+        remote: (remote.port() != 0 || !remote.ip().is_unspecified()).then_some(remote),
+        netns: name.netns,
+        opened_ns: if name.opened_ns == 0 { Err(Missing::NotMeasured) } else { Ok(name.opened_ns) },
+        cgroup_id: name.cgroup_id,
+        ..Connection::blank(key, user)
+    }
+}
+
+/// Bytes of an IP header without options.
+fn ip_header(name: &SockName) -> u64 {
+    if address(name.family, name.remote).is_ipv6() { 40 } else { 20 }
+}

@@ -16,7 +16,10 @@ use crate::{
     },
     sample::{Connection, Losses, NetChoice, Traffic},
 };
-use aya::maps::{Array, Map, MapData, RingBuf};
+use aya::{
+    Ebpf,
+    maps::{Array, Map, MapData, RingBuf},
+};
 use ledger::Ledger;
 use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord, Turn};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -43,7 +46,7 @@ pub struct Net {
     buffer: IterBuffer,
     lost: NetLosses,
     log: Option<KernelLog>,
-    _object: Object,
+    _hooks: Ebpf,
 }
 
 impl Net {
@@ -143,7 +146,7 @@ impl Net {
             buffer: IterBuffer::default(),
             lost: NetLosses::default(),
             log,
-            _object: object,
+            _hooks: object.into_ebpf(),
         })
     }
 

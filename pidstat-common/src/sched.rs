@@ -128,7 +128,7 @@ pub struct PairCount {
     pub by: u32,
     /// Nothing.
     pub pad: u32,
-    /// Its name at the first time.
+    /// Its name at the last time.
     pub comm: [u8; 16],
 }
 

@@ -220,17 +220,16 @@ unsafe fn preempted(from: Task, to: Task) {
         if key.by == 0 {
             return;
         }
-        if let Some(found) = PAIRS.get_ptr_mut(&key) {
-            (*found).count += 1;
-            return;
+        if PAIRS.get_ptr_mut(&key).is_none() {
+            let _ = PAIRS.insert(&key, &FIRST, 0);
         }
-        let _ = PAIRS.insert(&key, &FIRST, 0);
         let Some(found) = PAIRS.get_ptr_mut(&key) else {
             lose!(pairs_full);
             return;
         };
-        (*found).count = 1;
+        (*found).count += 1;
         (*found).by = number(to);
+        // It may have called exec since the last time.
         name(to, (&raw mut (*found).comm).cast());
     }
 }

@@ -11,6 +11,7 @@ mod memory;
 mod network;
 pub mod pypidstat;
 mod realtime;
+pub mod sched;
 mod stack;
 mod switch;
 
@@ -39,6 +40,8 @@ pub enum Unit {
     Ticks,
     /// Milliseconds in the interval.
     Milliseconds,
+    /// Microseconds.
+    Microseconds,
     /// The number of a CPU.
     CpuNumber,
     /// A word.
@@ -57,6 +60,7 @@ impl Unit {
             Unit::Count => "number",
             Unit::Ticks => "clock ticks (10 ms) in the interval",
             Unit::Milliseconds => "milliseconds in the interval",
+            Unit::Microseconds => "microseconds",
             Unit::CpuNumber => "CPU number",
             Unit::Text => "text",
         }
@@ -74,8 +78,17 @@ pub enum Value {
     Word(&'static str),
     /// Text that is found in the machine; any bytes.
     Text(Rc<[u8]>),
+    /// Counts, bucket by bucket.
+    Counts(Rc<[u64]>),
     /// Nothing, and why.
     Missing(Missing),
+}
+
+impl Value {
+    /// Counts with a blank between them, where there is room for one text only.
+    pub fn counts_text(counts: &[u64]) -> String {
+        counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl From<Reading<f64>> for Value {
@@ -181,7 +194,7 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 12] = [
+pub const REPORTS: [&Report; 13] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
@@ -193,6 +206,7 @@ pub const REPORTS: [&Report; 12] = [
     &kernel::REPORT,
     &realtime::REPORT,
     &network::REPORT,
+    &sched::REPORT,
     &cgroup::REPORT,
 ];
 
@@ -227,6 +241,7 @@ mod tests {
                 Unit::Bytes => "_bytes",
                 Unit::Ticks => "_ticks",
                 Unit::Milliseconds => "_ms",
+                Unit::Microseconds => "_us",
                 Unit::Count | Unit::CpuNumber | Unit::Text => continue,
             };
             assert!(column.id.ends_with(ends), "{} should end in {ends}", column.id);

@@ -8,6 +8,7 @@ pub mod ended;
 pub mod fold;
 pub mod pair;
 pub mod recorded;
+mod runs;
 pub mod tree;
 
 pub use average::{Averages, Sums};

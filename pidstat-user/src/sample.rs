@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod facts;
 pub mod node;
+pub mod runs;
 pub mod socket;
 pub mod stored;
 pub mod system;
@@ -14,6 +15,7 @@ pub mod tree;
 
 pub use cgroup::Cgroup;
 pub use facts::{Facts, NetChoice, Pids, Want};
+pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{

@@ -57,6 +57,10 @@ pub struct Args {
     #[arg(short = 'n', alias = "network", action = ArgAction::Count, help_heading = "Reports")]
     pub network: u8,
 
+    /// Switches by kind, how long tasks ran and waited each time, and who took their CPU, by hooks on the scheduler
+    #[arg(long, help_heading = "Reports")]
+    pub sched: bool,
+
     /// Report the task itself, the task with the children it waited for, or both
     #[arg(short = 'T', value_name = "TASK|CHILD|ALL", ignore_case = false, help_heading = "Reports")]
     pub scope: Vec<ScopeArg>,
@@ -178,6 +182,10 @@ pub struct Args {
     /// By which means traffic is counted
     #[arg(long, value_name = "RUNG", default_value = "auto", help_heading = "Source")]
     pub net: NetArg,
+
+    /// With --sched: for how many tasks the kernel map has room (16384); what does not fit is counted as lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 22), help_heading = "Source")]
+    pub sched_tasks: Option<u32>,
 
     /// For how many sockets the kernel maps have room (65536); what does not fit is counted as lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
@@ -392,6 +400,7 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--net-sockets"
                     | "--procfs"
                     | "--root"
+                    | "--sched-tasks"
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {

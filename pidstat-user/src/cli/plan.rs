@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, REPORTS, Report, Scope},
+    column::{Column, REPORTS, Report, Scope, sched::SCHED},
     sample::{Facts, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -170,6 +170,7 @@ impl Plan {
                 sum_threads: true,
                 net: args.net.choice(),
                 net_sockets: args.net_sockets,
+                sched_tasks: args.sched_tasks,
                 debug: args.debug_bpf,
             },
             reports,
@@ -257,7 +258,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('R', args.realtime),
         ('n', args.network),
     ];
-    let letters: u32 = counts.iter().map(|(_, count)| u32::from(*count)).sum();
+    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>() + u32::from(args.sched);
     let asked = |flag| {
         letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
     };
@@ -265,7 +266,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
     let tasks = args.scope.is_empty() || all || args.scope.contains(&ScopeArg::Task);
     let children = all || args.scope.contains(&ScopeArg::Child);
     let wanted = |report: &&&'static Report| {
-        asked(report.flag)
+        (asked(report.flag) || args.sched && report.json == SCHED)
             && match report.scope {
                 Scope::Task => tasks,
                 Scope::Children => children,

@@ -19,7 +19,14 @@ pub const WAKEUP_NEW: Program = Program { name: "ps_wakeup_new", hook: Hook::Tra
 pub const FAMILY: Family = Family {
     name: "sched",
     object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sched.o")),
-    rungs: &[Rung { name: "tracepoint", programs: &[WAKEUP_NEW, WAKEUP, SWITCH] }],
+    rungs: &[Rung {
+        name: "tracepoint",
+        programs: &[WAKEUP_NEW, WAKEUP, SWITCH],
+        where_present: &[],
+        on_request: &[],
+        shortfall: None,
+        complete: |_| Ok(()),
+    }],
     globals: |btf| globals(btf, PidNamespace::default(), Sizes::default()),
 };
 

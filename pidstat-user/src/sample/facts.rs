@@ -44,6 +44,9 @@ impl Facts {
     /// The control group of every connection's process.
     pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
 
+    /// Switches, times on a CPU and waits as hooks on the scheduler count them.
+    pub const RUNS: Facts = Facts(1 << 28);
+
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {
         self.0 & other.0 == other.0
@@ -132,6 +135,8 @@ pub struct Want {
     pub net: NetChoice,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.
     pub net_sockets: Option<u32>,
+    /// For how many tasks the scheduler's map has room, if not as many as usual.
+    pub sched_tasks: Option<u32>,
     /// Whether the kernel programs log what they see on standard error.
     pub debug: bool,
 }

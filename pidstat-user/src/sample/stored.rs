@@ -296,6 +296,8 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 9] {
         fds,
         cgroup,
         traffic,
+        // No recording has them.
+        runs: _,
         end: _,
     } = task;
     [

@@ -78,13 +78,17 @@ pub struct Losses {
     pub exit_ring_full: u64,
     /// Processes with dead threads that could not be remembered until their end.
     pub exit_groups_full: u64,
+    /// Switches and wake-ups of tasks for which the scheduler's map had no room.
+    pub sched_tasks_full: u64,
+    /// Preemptions by tasks for which the map of pairs had no room.
+    pub sched_pairs_full: u64,
     /// Ended processes whose final record never came, shown as they were when their last thread began to die.
     pub exit_unseen: u64,
 }
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 10] {
+    pub fn named(&self) -> [(&'static str, u64); 12] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
@@ -93,6 +97,8 @@ impl Losses {
             ("recursion_misses", self.recursion_misses),
             ("no_baseline", self.no_baseline),
             ("inconsistent", self.inconsistent),
+            ("sched_tasks_full", self.sched_tasks_full),
+            ("sched_pairs_full", self.sched_pairs_full),
             ("exit_ring_full", self.exit_ring_full),
             ("exit_groups_full", self.exit_groups_full),
             ("exit_unseen", self.exit_unseen),
@@ -108,6 +114,8 @@ impl Losses {
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
             "inconsistent" => &mut self.inconsistent,
+            "sched_tasks_full" => &mut self.sched_tasks_full,
+            "sched_pairs_full" => &mut self.sched_pairs_full,
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
 //! One process or thread at one instant.
 
-use super::{Cgroup, Missing, Reading};
+use super::{Cgroup, Missing, Reading, Runs};
 use std::rc::Rc;
 
 /// What a task is called for its whole life: never a bare pid, which is reused.
@@ -243,6 +243,8 @@ pub struct Task {
     pub cgroup: Reading<Rc<Cgroup>>,
     /// Network traffic of the process; a thread has none of its own.
     pub traffic: Reading<Traffic>,
+    /// What the hooks on the scheduler counted.
+    pub runs: Reading<Rc<Runs>>,
     /// How its life stands.
     pub end: End,
 }
@@ -276,6 +278,7 @@ impl Task {
             fds: Err(why),
             cgroup: Err(why),
             traffic: Err(why),
+            runs: Err(why),
             end: End::Alive,
         }
     }

@@ -157,7 +157,7 @@ impl Name {
                 Value::Whole(whole) => Operand::number(whole as f64),
                 Value::Word(word) => text(word.as_bytes()),
                 Value::Text(bytes) => Operand::Text(Cow::Owned(bytes.to_vec())),
-                Value::Missing(_) => Operand::Missing,
+                Value::Counts(_) | Value::Missing(_) => Operand::Missing,
             },
         }
     }

@@ -62,6 +62,7 @@ impl Sink for Csv {
                             field(&text, out);
                             Ok(())
                         }
+                        Value::Counts(counts) => write!(out, "{}", Value::counts_text(&counts)),
                         Value::Missing(_) => Ok(()),
                     };
                 }

@@ -222,6 +222,7 @@ fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
 fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
     let decimals = match column.unit {
         Unit::PerSec | Unit::Pct | Unit::KibPerSec => 2,
+        Unit::Microseconds => 3,
         _ => 0,
     };
     let _ = match value {
@@ -232,6 +233,7 @@ fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
             string(&text, out);
             Ok(())
         }
+        Value::Counts(counts) => write!(out, "{counts:?}"),
         Value::Missing(Missing::DoesNotApply | _) => write!(out, "null"),
     };
 }

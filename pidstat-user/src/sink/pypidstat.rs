@@ -115,6 +115,7 @@ fn cell(field: &Field, value: Option<Value>) -> String {
         Some(Value::Whole(whole)) => number(whole as f64 * field.factor, field.digits, field.decimals),
         Some(Value::Word(word)) => word.into(),
         Some(Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
+        Some(Value::Counts(counts)) => Value::counts_text(&counts),
         Some(Value::Missing(_)) | None => "-".into(),
     }
 }

@@ -10,6 +10,7 @@ mod known;
 mod namespace;
 pub mod net;
 mod record;
+pub mod sched;
 mod task;
 
 pub use namespace::usable;
@@ -23,6 +24,7 @@ use crate::{
     kernel::{
         Kernel, Reason,
         net::{Options, PidNamespace},
+        sched::Sizes,
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
@@ -32,6 +34,7 @@ use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
 use pidstat_common::exit::RING_BYTES;
+use sched::Sched;
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -53,6 +56,8 @@ pub struct EbpfSource {
     machine: Machine,
     /// The hooks, if traffic is asked for, or why there are none.
     net: Option<Result<Net, Reason>>,
+    /// The hooks on the scheduler, if they are asked for, or why there are none.
+    sched: Option<Result<Sched, Reason>>,
     /// If connections are asked for.
     connections: Option<Connections>,
     losses: Losses,
@@ -95,6 +100,11 @@ impl EbpfSource {
             Some(Err(_)) => Err(Missing::NotInSource),
             None => Err(Missing::NotAsked),
         };
+        let sched = want.facts.has(Facts::RUNS).then(|| {
+            let default = Sizes::default();
+            let sizes = Sizes { tasks: want.sched_tasks.unwrap_or(default.tasks), ..default };
+            Sched::open(&kernel, ours, sizes)
+        });
         let (walk, exits) = Walk::open(&kernel, ours, ring_bytes, want, &host, traffic)?;
         let rings = [
             net.as_ref().and_then(|net| net.as_ref().ok()).map(Net::wakeup),
@@ -116,6 +126,7 @@ impl EbpfSource {
             users: Users::machine(),
             machine: Machine::new(proc_root),
             net,
+            sched,
             connections,
             losses: Losses::default(),
         })
@@ -213,6 +224,8 @@ impl Source for EbpfSource {
         out.system = self.system()?;
         let now = clock.now();
         (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
+        // Every family adds its own.
+        self.losses.recursion_misses = 0;
         // Before the tasks: whoever moved something and is in no row has ended.
         if let Some(Ok(net)) = &mut self.net {
             net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
@@ -225,10 +238,10 @@ impl Source for EbpfSource {
         // Before the walk: whoever has sent its record is no longer in it.
         if let Some(Ok(exits)) = &mut self.exits {
             exits.drain();
-            if self.net.is_none() {
-                self.losses.recursion_misses = 0;
-            }
             exits.count_losses(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+        }
+        if let Some(Ok(sched)) = &mut self.sched {
+            sched.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
         }
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
@@ -252,6 +265,11 @@ impl Source for EbpfSource {
             let vanished = self.walk.vanished || self.hidden.vanished;
             exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
         }
+        match &self.sched {
+            Some(Ok(sched)) => sched.fill(out),
+            Some(Err(_)) => out.tasks.iter_mut().for_each(|task| task.runs = Err(Missing::NotInSource)),
+            None => {}
+        }
         let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
         let net_approximate =
             self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
@@ -267,10 +285,10 @@ impl Source for EbpfSource {
         };
         let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().err());
         let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
-        match (net, exits) {
-            (Some(net), Some(exits)) => Some(format!("{net}; {exits}")),
-            (net, exits) => net.or(exits),
-        }
+        let sched = self.sched.as_ref().and_then(|sched| sched.as_ref().err());
+        let sched = sched.map(|why| format!("the scheduler is not watched: {why}"));
+        let notes: Vec<String> = [net, exits, sched].into_iter().flatten().collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

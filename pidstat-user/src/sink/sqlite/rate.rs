@@ -18,6 +18,7 @@ impl ToSql for Value {
             Value::Whole(number) => ToSqlOutput::from(number.cast_signed()),
             Value::Word(word) => ToSqlOutput::from(*word),
             Value::Text(bytes) => ToSqlOutput::from(String::from_utf8_lossy(bytes).into_owned()),
+            Value::Counts(counts) => ToSqlOutput::from(Value::counts_text(counts)),
             Value::Missing(_) => ToSqlOutput::Borrowed(ValueRef::Null),
         })
     }

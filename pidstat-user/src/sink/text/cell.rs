@@ -54,6 +54,9 @@ impl Cells {
                 self.bytes(Class::Name, [&b" ".repeat(blanks + 1), &text], out);
             }
             (Value::Word(word), _) => self.painted(Class::Name, format_args!(" {word:>width$}"), out),
+            (Value::Counts(counts), _) => {
+                self.painted(Class::Name, format_args!(" {:>width$}", Value::counts_text(&counts)), out);
+            }
             (Value::Whole(number), Unit::CpuNumber) => {
                 // Three blanks, then the number, even where that makes the column wider.
                 self.painted(
@@ -73,6 +76,7 @@ impl Cells {
             (Value::Real(number), Unit::PerSec | Unit::KibPerSec) => {
                 self.real(number, self.decimals, width, out);
             }
+            (Value::Real(number), Unit::Microseconds) => self.real(number, 1, width, out),
             // An average of whole numbers.
             (Value::Real(number), _) => self.real(number, 0, width, out),
         }

@@ -338,11 +338,11 @@ fn process_exists(pid: u32) -> bool {
 }
 
 /// Copies a shared type out of bytes, which need not be aligned; `None` if they are too few.
-fn decode<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
+pub(super) fn decode<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
     // SAFETY: there are enough bytes, and every pattern is a value of a `Pod` type.
     (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
-fn lacks(what: &str) -> Reason {
+pub(super) fn lacks(what: &str) -> Reason {
     Reason::Other(format!("no {what} in the object"))
 }

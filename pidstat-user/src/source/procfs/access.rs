@@ -48,6 +48,9 @@ pub fn note(reader: &mut Reader, want: &Want) -> Option<String> {
     if want.facts.has(Facts::TRAFFIC) {
         parts.push("files of the kernel have no network figures per process".into());
     }
+    if want.facts.has(Facts::RUNS) {
+        parts.push("files of the kernel do not say how long tasks ran and waited each time".into());
+    }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 

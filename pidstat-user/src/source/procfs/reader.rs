@@ -225,6 +225,9 @@ impl Reader {
         if want.facts.has(Facts::TRAFFIC) {
             task.traffic = Err(Missing::NotInSource);
         }
+        if want.facts.has(Facts::RUNS) {
+            task.runs = Err(Missing::NotInSource);
+        }
         let alone = !(sum && task.threads > 1);
         let switches = want.facts.has(Facts::SWITCHES) && alone;
         let peak = want.facts.has(Facts::PEAK);

@@ -1,6 +1,8 @@
 //! What was typed, as clap understands it.
 
-use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{
+    called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, query::QueryArgs, record::RecordArgs,
+};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -217,6 +219,8 @@ pub enum Command {
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
     Csv(CsvArgs),
+    /// Finds processes in the tree by JSONPath, and asks SQL about them
+    Query(Box<QueryArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
     /// Draws a recording: lines over time as SVG or PNG

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= replay= debug-bpf help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -50,6 +50,7 @@ ebpf\t'eBPF, or fail'
 proc\t'/proc only'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l replay -d 'Play back a recording that `record` made, or Procpath' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s s -d 'Stack'

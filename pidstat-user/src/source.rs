@@ -1,7 +1,8 @@
-//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants.
+//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants, or a recording.
 
 pub mod ebpf;
 pub mod procfs;
+pub mod recording;
 pub mod replay;
 
 use crate::{

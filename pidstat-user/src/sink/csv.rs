@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::Host,
+    sample::{Host, Task},
 };
 use std::io::Write as _;
 
@@ -42,7 +42,11 @@ impl Sink for Csv {
                     frame.now_epoch_ns.div_euclid(1_000_000_000),
                     frame.now_epoch_ns.rem_euclid(1_000_000_000),
                 );
-                let _ = write!(out, "{seconds}.{:03},{},", nanos / 1_000_000, task.uid);
+                let _ = write!(out, "{seconds}.{:03},", nanos / 1_000_000);
+                if task.uid != Task::UNKNOWN {
+                    let _ = write!(out, "{}", task.uid);
+                }
+                out.push(b',');
                 field(task.user.as_deref().unwrap_or("").as_bytes(), out);
                 let _ = write!(out, ",{}", task.key.tgid);
                 if self.threads {

@@ -19,6 +19,9 @@ _kpidstat() {
             kpidstat,doctor)
                 cmd="kpidstat__subcmd__doctor"
                 ;;
+            kpidstat,plot)
+                cmd="kpidstat__subcmd__plot"
+                ;;
             kpidstat,proc)
                 cmd="kpidstat__subcmd__proc"
                 ;;
@@ -32,7 +35,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --replay --debug-bpf --help --version doctor proc record"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --replay --debug-bpf --help --version doctor proc record plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -126,6 +129,10 @@ _kpidstat() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -140,6 +147,104 @@ _kpidstat() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kpidstat__subcmd__plot)
+            opts="-d -f -q -a -b -p -s -l -e -w --database-file --plot-file --png --csv --query-name --custom-query-file --custom-value-expr --after --before --pid-list --share-y-axis --logarithmic --style --formatter --title --no-dots --relative-time --epsilon --moving-average-window"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --database-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plot-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --query-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -q)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --custom-query-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --custom-value-expr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --style)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --formatter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --title)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --epsilon)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --moving-average-window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

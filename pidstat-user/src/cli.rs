@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod plan;
+pub mod plot;
 pub mod proc;
 mod pypidstat;
 pub mod record;

@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod meta;
+pub mod plot;
 mod proc;
 pub mod record;
 
@@ -19,5 +20,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

@@ -45,7 +45,7 @@ impl Own {
     pub fn next(&mut self, connection: &Connection) -> rusqlite::Result<Option<Sample>> {
         let mut next = connection.prepare_cached(
             "SELECT sample_id, epoch_ns, uptime_ns, whole, total_cpu_ticks, mem_total_kib, source, net_rung, net_missing,
-                losses FROM sample WHERE sample_id > ? ORDER BY sample_id LIMIT 1",
+                losses, ticks_per_second FROM sample WHERE sample_id > ? ORDER BY sample_id LIMIT 1",
         )?;
         let read = next.query_row([self.last], |row| {
             let rung: Option<String> = row.get(7)?;
@@ -53,7 +53,11 @@ impl Own {
             let sample = Sample {
                 epoch_ns: row.get(1)?,
                 uptime_ns: row.get::<_, i64>(2)?.cast_unsigned(),
-                system: System { total_cpu_ticks: counter(row, 4)?, mem_total_kib: counter(row, 5)? },
+                system: System {
+                    total_cpu_ticks: counter(row, 4)?,
+                    mem_total_kib: counter(row, 5)?,
+                    ticks_per_second: row.get::<_, i64>(10)?.unsigned_abs(),
+                },
                 origin: Origin {
                     source: known(&row.get::<_, String>(6)?, &["ebpf", "proc"], "replay"),
                     net_rung: rung.map(|rung| Ok(known(&rung, &RUNGS, "recorded"))).or(missing.map(Err)),

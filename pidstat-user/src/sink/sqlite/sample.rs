@@ -43,6 +43,8 @@ pub fn create(connection: &Connection) -> rusqlite::Result<()> {
             source TEXT NOT NULL,
             net_rung TEXT,
             net_missing TEXT,
+            net_shortfall TEXT,
+            net_approximate INTEGER NOT NULL,
             losses TEXT NOT NULL
         );
         CREATE TABLE IF NOT EXISTS task_end (
@@ -81,7 +83,7 @@ pub fn write(connection: &Connection, before: Option<&Sample>, now: &Sample) -> 
     connection
         .prepare_cached(
             "INSERT INTO sample (ts, epoch_ns, uptime_ns, whole, total_cpu_ticks, mem_total_kib, source, net_rung,
-                net_missing, losses, ticks_per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                net_missing, losses, ticks_per_second, net_shortfall, net_approximate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute((
             super::seconds(now.epoch_ns),
@@ -95,6 +97,8 @@ pub fn write(connection: &Connection, before: Option<&Sample>, now: &Sample) -> 
             rung.and_then(|rung| rung.as_ref().err()),
             stored::losses_text(&now.origin.losses),
             now.system.ticks_per_second.cast_signed(),
+            now.origin.net_shortfall,
+            now.origin.net_approximate,
         ))?;
     let sample = connection.last_insert_rowid();
     let mut rows = Rows::new(connection, sample)?;

@@ -17,6 +17,7 @@ pub struct Own {
     /// What was passed of earlier boots: the time since boot goes on, so that nothing is compared across a boot.
     boots_ns: u64,
     before_ns: u64,
+    words: Words,
 }
 
 /// Nanoseconds in a tick of start times.
@@ -38,6 +39,7 @@ impl Own {
             tasks: BTreeMap::new(),
             boots_ns: 0,
             before_ns: 0,
+            words: Words::default(),
         })
     }
 
@@ -45,8 +47,9 @@ impl Own {
     pub fn next(&mut self, connection: &Connection) -> rusqlite::Result<Option<Sample>> {
         let mut next = connection.prepare_cached(
             "SELECT sample_id, epoch_ns, uptime_ns, whole, total_cpu_ticks, mem_total_kib, source, net_rung, net_missing,
-                losses, ticks_per_second FROM sample WHERE sample_id > ? ORDER BY sample_id LIMIT 1",
+                losses, ticks_per_second, net_shortfall, net_approximate FROM sample WHERE sample_id > ? ORDER BY sample_id LIMIT 1",
         )?;
+        let words = &mut self.words;
         let read = next.query_row([self.last], |row| {
             let rung: Option<String> = row.get(7)?;
             let missing: Option<String> = row.get(8)?;
@@ -59,8 +62,10 @@ impl Own {
                     ticks_per_second: row.get::<_, i64>(10)?.unsigned_abs(),
                 },
                 origin: Origin {
-                    source: known(&row.get::<_, String>(6)?, &["ebpf", "proc"], "replay"),
-                    net_rung: rung.map(|rung| Ok(known(&rung, &RUNGS, "recorded"))).or(missing.map(Err)),
+                    source: words.forever(&row.get::<_, String>(6)?),
+                    net_rung: rung.map(|rung| Ok(words.forever(&rung))).or(missing.map(Err)),
+                    net_shortfall: row.get::<_, Option<String>>(11)?.map(|lacks| words.forever(&lacks)),
+                    net_approximate: row.get(12)?,
                     losses: stored::losses_of(&row.get::<_, String>(9)?),
                 },
                 ..Sample::default()
@@ -126,12 +131,24 @@ impl Own {
     }
 }
 
-/// The ways to count traffic that a recording may name.
-const RUNGS: [&str; 6] = ["tracepoint", "fexit", "kprobe", "iterator", "pcap", "mixed"];
+/// Words that a live source knows when it is built; a recording has few, and a hostile one gets no more of them kept.
+#[derive(Default)]
+struct Words(Vec<&'static str>);
 
-/// One of the names that are known, for ever.
-fn known<'a>(name: &str, names: &[&'a str], otherwise: &'a str) -> &'a str {
-    names.iter().find(|known| **known == name).unwrap_or(&otherwise)
+impl Words {
+    const MOST: usize = 16;
+
+    fn forever(&mut self, word: &str) -> &'static str {
+        if let Some(known) = self.0.iter().find(|known| **known == word) {
+            return known;
+        }
+        if self.0.len() == Words::MOST {
+            return "recorded";
+        }
+        let kept: &'static str = word.to_owned().leak();
+        self.0.push(kept);
+        kept
+    }
 }
 
 fn counter(row: &Row<'_>, at: usize) -> rusqlite::Result<Result<u64, Missing>> {

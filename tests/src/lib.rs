@@ -3,7 +3,9 @@
 pub mod forest;
 pub mod golden;
 pub mod oracle;
+pub mod paths;
 pub mod procpath;
 pub mod sandwich;
 pub mod tool;
+pub mod traffic;
 pub mod watcher;

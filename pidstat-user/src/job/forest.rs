@@ -254,7 +254,7 @@ impl Document for Forest<'_> {
         match place {
             Place::Top => out.push(Place::Roots),
             Place::Roots | Place::Children(_) => {
-                out.extend(self.nodes_of(place).iter().map(|n| Place::Node(*n)))
+                out.extend(self.nodes_of(place).iter().map(|n| Place::Node(*n)));
             }
             Place::Node(node) => out.extend(self.keys_of(node).map(|key| match key {
                 Key::Children => Place::Children(node),

@@ -48,7 +48,7 @@ impl Table<'_> {
         }
         fill.commit()?;
         let mut statement = connection.prepare(sql)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut answer = Vec::new();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

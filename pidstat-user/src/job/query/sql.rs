@@ -5,7 +5,10 @@ use crate::{
     job::meta::meta,
     sample::node::{Member, columns},
     sink::sqlite::{Rows, record, seconds},
-    source::procfs::node::{NodeId, Target, Tree},
+    source::procfs::{
+        self,
+        node::{NodeId, Target, Tree},
+    },
 };
 use rusqlite::{Connection, types::ValueRef};
 use std::path::Path;
@@ -37,8 +40,9 @@ impl Table<'_> {
                 .filter(|member| !listed.contains(member) && !member.is_procpaths() && names(sql, *member)),
         );
         let columns = columns(&members);
+        let host = procfs::host(self.procfs, procfs::SYS_ROOT.as_ref());
         let mut connection = Connection::open_in_memory()?;
-        record::create(&mut connection, &columns, &meta(self.procfs, self.target, &members))?;
+        record::create(&mut connection, &columns, &meta(&host, self.procfs, self.target, &members))?;
         let fill = connection.transaction()?;
         {
             let mut rows = Rows::new(&fill, &columns, seconds(self.epoch_ns))?;

@@ -107,8 +107,8 @@ fn status(pid: u32, ppid: u32, comm: &str) -> String {
         "Name:\t{}\nUmask:\t0022\nState:\t{} (sleeping)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{ppid}\nTracerPid:\t0\n\
          Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{uid}\t{uid}\t{uid}\t{uid}\nFDSize:\t64\nGroups:\t{}\n",
         comm.replace('\n', "\\n"),
-        if pid % 5 == 0 { "t" } else { "S" },
-        if pid % 2 == 0 { " " } else { "4 24 27 " },
+        if pid.is_multiple_of(5) { "t" } else { "S" },
+        if pid.is_multiple_of(2) { " " } else { "4 24 27 " },
         uid = if pid < 1000 { 0 } else { 1000 },
     );
     write!(text, "NStgid:\t{pid}\nNSpid:\t{pid}\t{}\nNSpgid:\t{pid}\nNSsid:\t{pid}\nKthread:\t0\n", pid / 2)

@@ -5,6 +5,7 @@ mod called;
 mod choice;
 pub mod doctor;
 pub mod exit;
+pub mod explore;
 pub mod output;
 pub mod plan;
 pub mod plot;

@@ -1,6 +1,7 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
 pub mod environment;
+mod explore;
 pub mod meta;
 pub mod plot;
 mod proc;
@@ -20,6 +21,7 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Explore(args) => explore::run(args),
         Command::Plot(args) => plot::run(args),
     }
 }

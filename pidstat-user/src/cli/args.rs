@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{called, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -217,6 +217,8 @@ pub enum Command {
     Proc(ProcArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Shows a recording as a page in the browser, on this machine only
+    Explore(ExploreArgs),
     /// Draws a recording: lines over time as SVG or PNG
     Plot(Box<PlotArgs>),
 }

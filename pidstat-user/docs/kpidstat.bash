@@ -16,6 +16,9 @@ _kpidstat() {
             ",$1")
                 cmd="kpidstat"
                 ;;
+            kpidstat,csv)
+                cmd="kpidstat__subcmd__csv"
+                ;;
             kpidstat,doctor)
                 cmd="kpidstat__subcmd__doctor"
                 ;;
@@ -35,7 +38,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor proc record plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor proc csv record plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -126,6 +129,32 @@ _kpidstat() {
                     return 0
                     ;;
                 -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kpidstat__subcmd__csv)
+            opts="-h -s -S -i -t -r -w -p --help --stat --status --io --titles --repeat --sleep --processes --ts --procfs"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sleep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --procfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -249,7 +278,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__proc)
-            opts="-o --procfs stat statm status io schedstat maps smaps_rollup mountinfo mountstats fd limits cgroup environ cmdline net sys"
+            opts="-h -o --help --procfs stat statm status io schedstat maps smaps_rollup mountinfo mountstats fd limits cgroup environ cmdline net sys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -73,6 +73,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this h
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
@@ -80,6 +81,17 @@ ndjson\t'One object per row and line'
 csv\t'One line per row'
 pprint\t'What Python\'s pprint prints'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s w -l sleep -d 'Seconds between repetitions' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s s -l stat -d 'Rows of stat (the default)'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s S -l status -d 'Rows of status'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s i -l io -d 'Rows of io'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s t -l titles -d 'A line of titles before the first row of each kind'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s r -l repeat -d 'Again and again until interrupted'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s p -l processes -d 'All processes, but not their threads'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first column with the time of the pass, seconds since the epoch'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r

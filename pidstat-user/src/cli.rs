@@ -3,6 +3,7 @@
 pub mod args;
 mod called;
 mod choice;
+pub mod csv;
 pub mod doctor;
 pub mod exit;
 pub mod explore;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+mod csv;
 pub mod environment;
 mod explore;
 pub mod meta;
@@ -13,6 +14,7 @@ use crate::cli::{args::Command, doctor, exit};
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
+        Command::Csv(args) => csv::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

@@ -190,8 +190,8 @@ fn sql_reads_this_recording_and_does_nothing_else() {
     recording(&path);
     let before = fs::read(&path).unwrap();
     let server = Server::start(&path);
-    let fine = server
-        .sql("SELECT count(*) AS n, NULL AS none_, 9007199254740993 AS big, x'00' AS blob FROM record");
+    let fine =
+        server.sql("SELECT count(*) AS n, NULL AS none_, 9007199254740993 AS big, x'00' AS blob FROM record");
     assert!(fine.body.contains(r#""rows":[[540,null,"9007199254740993","(1 bytes)"]]"#), "{}", fine.body);
     for (sql, words) in [
         ("DELETE FROM record", "may only read"),

@@ -1,5 +1,6 @@
 //! What was typed, as clap understands it.
 
+use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use super::{called, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
@@ -215,6 +216,8 @@ pub enum Command {
     Doctor,
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
+    /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
+    Csv(CsvArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
     /// Shows a recording as a page in the browser, on this machine only

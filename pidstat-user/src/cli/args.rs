@@ -3,7 +3,6 @@
 use super::{
     called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
 };
-use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};

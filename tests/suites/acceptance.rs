@@ -73,6 +73,15 @@ impl Family {
         }
         all
     }
+
+    /// Resident MiB of all, by /proc/PID/stat, which is where the examples have it from.
+    fn resident_mib(&self) -> f64 {
+        let pages = |pid: &u32| -> u64 {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(21).unwrap().parse().unwrap()
+        };
+        self.members().iter().map(pages).sum::<u64>() as f64 / 1024.0 * 4.0
+    }
 }
 
 impl Drop for Family {
@@ -231,4 +240,21 @@ fn g4_linuxprocfs_options() {
     let repeated = desk.says(&format!("timeout -s INT 2.5 linuxprocfs.py -r -w 1 {pid}; test $? = 124"));
     assert_eq!(repeated.lines().count(), 3, "{repeated}");
     assert_eq!(desk.says(&format!("linuxprocfs.py {pid} {}", family.members()[1])).lines().count(), 2);
+}
+
+#[test]
+fn g6_to_g8_a_subtree_its_document_and_its_size() {
+    let (desk, family) = (Desk::new(), Family::asleep());
+    let pid = family.pid();
+    let pids = desk.says(&format!("procpath query -d , '$..children[?(@.stat.pid == {pid})]..pid'"));
+    let members: Vec<String> = family.members().iter().map(u32::to_string).collect();
+    assert_eq!(pids, format!("{}\n", members.join(",")));
+    let document = desk.says(&format!("procpath query -i 2 '$..children[?(@.stat.pid == {pid})]'"));
+    assert!(document.starts_with("[\n  {\n    \"children\": [\n"), "{document}");
+    let nodes: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((nodes.as_array().unwrap().len(), &nodes[0]["stat"]["pid"]), (1, &pid.into()));
+    let size = desk.says(&format!(
+        "procpath query '$..children[?(@.stat.pid == {pid})]' | jq '[.. | .stat? | objects | .rss] | add / 1024 * 4'"
+    ));
+    assert_eq!(size.trim().parse::<f64>().unwrap(), family.resident_mib());
 }

@@ -34,9 +34,9 @@ pub const TESTS: [Need; 12] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),
+    ("jq", "jq"),
     ("python3", "python3"),
     ("taskset", "util-linux"),
-    ("jq", "jq"),
     ("sqlite3", "sqlite3"),
     ("gnuplot", "gnuplot-nox"),
 ];

@@ -110,12 +110,16 @@ impl Losses {
         Some(match name {
             "storage_null" => &mut self.storage_null,
             "flow_insert_failed" => &mut self.flow_insert_failed,
+            "turn_insert_failed" => &mut self.turn_insert_failed,
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
             "inconsistent" => &mut self.inconsistent,
             "sched_tasks_full" => &mut self.sched_tasks_full,
             "sched_pairs_full" => &mut self.sched_pairs_full,
+            "exit_ring_full" => &mut self.exit_ring_full,
+            "exit_groups_full" => &mut self.exit_groups_full,
+            "exit_unseen" => &mut self.exit_unseen,
             _ => return None,
         })
     }

@@ -15,7 +15,7 @@ pub const BUCKET_NS: u64 = 64;
 /// which begins at 137 s, never ends.
 #[inline(always)]
 pub const fn bucket(ns: u64) -> usize {
-    let log = 63 - (ns / BUCKET_NS | 1).leading_zeros() as usize;
+    let log = 63 - ((ns / BUCKET_NS) | 1).leading_zeros() as usize;
     if log < BUCKETS { log } else { BUCKETS - 1 }
 }
 

@@ -19,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-fn open(want: Want) -> EbpfSource {
-    EbpfSource::open(Path::new(PROC_ROOT), Path::new(SYS_ROOT), &want).expect("root, and a kernel with BTF")
+fn open(want: &Want) -> EbpfSource {
+    EbpfSource::open(Path::new(PROC_ROOT), Path::new(SYS_ROOT), want).expect("root, and a kernel with BTF")
 }
 
 fn threads_of(pid: u32) -> Want {
@@ -120,7 +120,7 @@ fn bounds(histogram: &Histogram) -> (u64, u64) {
 fn switches_are_those_that_the_kernel_counts() {
     let worker = Worker::start();
     let pid = std::process::id();
-    let mut source = open(threads_of(pid));
+    let mut source = open(&threads_of(pid));
     let (before, kernel_before) = (runs(&sample(&mut source), pid, worker.tid).1, own(worker.tid));
     worker.work(|| (0..2000).for_each(|_| thread::sleep(Duration::from_micros(50))));
     worker.work(|| (0..500).for_each(|_| thread::yield_now()));
@@ -179,7 +179,7 @@ impl Drop for Rivals {
 fn waits_are_as_long_as_the_kernel_says_and_the_rival_is_named() {
     let rivals = Rivals::start();
     let [one, two] = [rivals.0[0].id(), rivals.0[1].id()];
-    let mut source = open(Want { pids: Pids::Only(vec![one.min(two), one.max(two)]), ..threads_of(one) });
+    let mut source = open(&Want { pids: Pids::Only(vec![one.min(two), one.max(two)]), ..threads_of(one) });
     let (before, kernel_before) = (runs(&sample(&mut source), one, 0).1, own(one));
     thread::sleep(Duration::from_secs(1));
     let (after, kernel_after) = (runs(&sample(&mut source), one, 0).1, own(one));
@@ -203,7 +203,7 @@ fn waits_are_as_long_as_the_kernel_says_and_the_rival_is_named() {
 #[test]
 fn a_process_keeps_what_its_ended_threads_did() {
     let pid = std::process::id();
-    let mut source = open(Want { threads: false, ..threads_of(pid) });
+    let mut source = open(&Want { threads: false, ..threads_of(pid) });
     let before = runs(&sample(&mut source), pid, 0).1;
     thread::spawn(|| (0..300).for_each(|_| thread::sleep(Duration::from_micros(50)))).join().unwrap();
     let after = runs(&sample(&mut source), pid, 0).1;

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod net;
 pub mod pypidstat;
 pub mod sqlite;
 pub mod text;

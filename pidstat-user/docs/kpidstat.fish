@@ -71,3 +71,33 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
+ndjson\t'One object per row and line'
+csv\t'One line per row'
+pprint\t'What Python\'s pprint prints'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s i -l interval -d 'Seconds between samples' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s r -l recnum -d 'Number of samples; 0 or none means until interrupted' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s v -l reevalnum -d 'Run the commands of -e again every N samples' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
+thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, .parquet, else sqlite)' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
+ndjson\t'One JSON object per sample and line'
+parquet\t'Columns, compressed'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group); s, v and c cost a file per process and sample, - none' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l rotate -d 'Begin a new file after this time (90s, 15m, 12h, 7d), keeping the old ones as FILE.1, FILE.2, ...' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l max-size -d 'Begin a new file when it has grown to this size (64k, 100m, 2g)' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l keep -d 'How many old files to keep; all without it' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l source -d 'Where the numbers of the reports come from' -r -f -a "auto\t'eBPF where it works, else /proc'
+ebpf\t'eBPF, or fail'
+proc\t'/proc only'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'

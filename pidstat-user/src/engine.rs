@@ -1,6 +1,6 @@
 //! The loop: sample, compare, choose, show, wait. The only file that knows every stage.
 
-mod wait;
+pub(crate) mod wait;
 
 use crate::{
     cli::{
@@ -69,7 +69,7 @@ pub fn run(plan: &Plan, program: Option<Child>) -> Result<Outcome, Failure> {
 }
 
 /// Opens the source that the plan chose, with the clock that goes with it.
-fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
+pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
     let want = || plan.want.clone();
     let source: Box<dyn Source> = match &plan.from {
         From::Instants(dir) => {

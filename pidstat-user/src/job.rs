@@ -2,12 +2,18 @@
 
 pub mod environment;
 pub mod meta;
+mod net;
+mod proc;
+pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
 
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Net(args) => net::run(args),
+        Command::Proc(args) => proc::run(args),
+        Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
                 exit::OK

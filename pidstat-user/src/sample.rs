@@ -10,12 +10,14 @@ pub mod socket;
 pub mod stored;
 pub mod system;
 pub mod task;
+pub mod tree;
 
 pub use cgroup::Cgroup;
 pub use facts::{Facts, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+pub use tree::Tree;
 
 /// Why a value is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +95,8 @@ pub struct Sample {
     pub connections: Vec<Connection>,
     /// Network devices of the reader's namespace, if connections are asked for.
     pub interfaces: Vec<Interface>,
+    /// Inode number of that namespace.
+    pub netns: u32,
     /// Which source and rung filled this sample, and what was lost.
     pub origin: Origin,
 }

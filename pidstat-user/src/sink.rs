@@ -3,7 +3,10 @@
 pub mod csv;
 pub mod json;
 pub mod net;
+pub mod pprint;
 pub mod pypidstat;
+pub mod recording;
+pub mod sheet;
 pub mod sqlite;
 pub mod text;
 mod time;

@@ -33,7 +33,7 @@ pub const TESTS: [Need; 8] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
 ];
 
 /// What `vm` starts.

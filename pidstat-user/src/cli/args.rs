@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, pypidstat};
+use super::{called, net::NetArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -12,7 +12,7 @@ use std::{ffi::OsString, path::PathBuf};
     about = "CPU, memory, disk, context switches and network of every process, from the kernel's own counters",
     long_about = "Reports what every process used: CPU, memory, disk, context switches and network, counted by eBPF in \
                   the kernel and printed as pidstat prints it. Without eBPF it reads /proc and says what it lost.",
-    override_usage = "kpidstat [OPTIONS] [INTERVAL [COUNT]]\n       kpidstat doctor",
+    override_usage = "kpidstat [OPTIONS] [INTERVAL [COUNT]]\n       kpidstat COMMAND ...",
     disable_help_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_precedence_over_arg = true,
@@ -208,6 +208,12 @@ pub struct Args {
 pub enum Command {
     /// Says what this machine allows, and what would allow more
     Doctor,
+    /// Traffic of processes, connections, containers, remote addresses or services
+    Net(Box<NetArgs>),
+    /// What one file of the kernel says of processes
+    Proc(ProcArgs),
+    /// Records processes into a database, sample by sample
+    Record(Box<RecordArgs>),
 }
 
 /// What `-T` takes.

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 /// Traffic of processes, connections, containers, remote addresses or services
 #[derive(Clone, Debug, Default, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, disable_version_flag = true, version)]
 pub struct NetArgs {
     /// What the rows are
     #[arg(long, value_name = "WHAT", default_value = "process")]
@@ -48,7 +48,13 @@ pub struct NetArgs {
     pub delay: Option<String>,
 
     /// What a trace shows: 0 kB/s, 1 total kB, 2 total bytes, 3 total MB, 4 MB/s, 5 GB/s
-    #[arg(short = 'v', value_name = "MODE", default_value_t = 0, hide_default_value = true, help_heading = "As in nethogs")]
+    #[arg(
+        short = 'v',
+        value_name = "MODE",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "As in nethogs"
+    )]
     pub mode: u32,
 
     /// Stop after so many refreshes; 0 for never
@@ -155,8 +161,12 @@ impl NetArgs {
     /// # Errors
     /// What is wrong with the numbers.
     pub fn schedule(&self) -> Result<Schedule, String> {
-        let mut schedule =
-            Schedule { seconds: 1.0, count: self.refreshes.filter(|count| *count > 0), positional: false, devices: Vec::new() };
+        let mut schedule = Schedule {
+            seconds: 1.0,
+            count: self.refreshes.filter(|count| *count > 0),
+            positional: false,
+            devices: Vec::new(),
+        };
         if let Some(text) = &self.delay {
             schedule.seconds = seconds("-d", text)?;
         }
@@ -175,7 +185,9 @@ impl NetArgs {
                     schedule.count = Some(count.ok_or_else(wrong)?);
                     numbers = 2;
                 }
-                _ => return Err(format!("unexpected argument {word:?}: there is one interval and one count")),
+                _ => {
+                    return Err(format!("unexpected argument {word:?}: there is one interval and one count"));
+                }
             }
         }
         schedule.devices.extend(self.device.clone());
@@ -212,11 +224,29 @@ mod tests {
 
     #[test]
     fn a_link_called_nethogs_takes_its_options() {
-        let args = net(&["/usr/sbin/nethogs", "-t", "-v", "2", "-d", "1", "-c", "4", "-C", "-P", "7", "-P", "8", "eth0"]);
+        let args = net(&[
+            "/usr/sbin/nethogs",
+            "-t",
+            "-v",
+            "2",
+            "-d",
+            "1",
+            "-c",
+            "4",
+            "-C",
+            "-P",
+            "7",
+            "-P",
+            "8",
+            "eth0",
+        ]);
         assert!(args.nethogs && args.trace && args.udp && !args.by_sent);
         assert_eq!((args.mode, args.pids.as_slice()), (2, &[7, 8][..]));
         let schedule = args.schedule().unwrap();
-        assert_eq!((schedule.seconds, schedule.count, schedule.devices), (1.0, Some(4), vec!["eth0".to_owned()]));
+        assert_eq!(
+            (schedule.seconds, schedule.count, schedule.devices),
+            (1.0, Some(4), vec!["eth0".to_owned()])
+        );
         for all in ["-x", "-p", "-s", "-a", "-l", "-b", "-g 5", "-f tcp"] {
             net(&["nethogs"].into_iter().chain(all.split(' ')).collect::<Vec<_>>());
         }

@@ -81,6 +81,13 @@ pub enum Counting {
 #[error("{0}")]
 pub struct Usage(pub(super) String);
 
+impl Usage {
+    /// Says what is wrong.
+    pub fn new(what: impl Into<String>) -> Usage {
+        Usage(what.into())
+    }
+}
+
 impl Plan {
     /// Decides.
     ///

@@ -77,7 +77,11 @@ pub const FIGURES: &[Figure] = &[
         unit: Unit::Text,
         shown: CONNECTION | PORT,
         help: "Protocol.",
-        read: |line| only(line.is_connection() || matches!(line.key, LineKey::Port(..)), || word(line.one.protocol_name())),
+        read: |line| {
+            only(line.is_connection() || matches!(line.key, LineKey::Port(..)), || {
+                word(line.one.protocol_name())
+            })
+        },
     },
     Figure {
         id: "state",
@@ -213,10 +217,10 @@ pub const FIGURES: &[Figure] = &[
         shown: CONNECTION,
         help: "How long the connection has existed; missing if it is older than the tool.",
         read: |line| match line.one.age_ns(line.uptime_ns) {
-                Ok(ns) if line.is_connection() => Value::Real(ns as f64 / 1e9),
-                Ok(_) => Value::Missing(Missing::DoesNotApply),
-                Err(why) => Value::Missing(why),
-            },
+            Ok(ns) if line.is_connection() => Value::Real(ns as f64 / 1e9),
+            Ok(_) => Value::Missing(Missing::DoesNotApply),
+            Err(why) => Value::Missing(why),
+        },
     },
     Figure {
         id: "rx_bytes",
@@ -379,9 +383,9 @@ pub const FIGURES: &[Figure] = &[
         shown: MACHINE,
         help: "Remote port.",
         read: |line| match line.one.remote {
-                Some(remote) if line.is_connection() => Value::Whole(remote.port().into()),
-                _ => Value::Missing(Missing::DoesNotApply),
-            },
+            Some(remote) if line.is_connection() => Value::Whole(remote.port().into()),
+            _ => Value::Missing(Missing::DoesNotApply),
+        },
     },
     Figure {
         id: "port",
@@ -391,9 +395,9 @@ pub const FIGURES: &[Figure] = &[
         shown: PORT,
         help: "Port of the service: the smaller one of the two.",
         read: |line| {
-                let any = line.is_connection() || matches!(line.key, LineKey::Port(..));
-                only(any, || Value::Whole(service(&line.one).into()))
-            },
+            let any = line.is_connection() || matches!(line.key, LineKey::Port(..));
+            only(any, || Value::Whole(service(&line.one).into()))
+        },
     },
     Figure {
         id: "cookie",

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// What ends a run early: SIGINT, SIGTERM, and the end of the program that is watched.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     child: Signal,
@@ -17,7 +17,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn new(program: Option<Child>) -> io::Result<Signals> {
+    pub(crate) fn new(program: Option<Child>) -> io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -43,13 +43,13 @@ impl Signals {
     }
 
     /// The exit code of the program, if it ended by itself.
-    pub(super) fn program_code(&mut self) -> Option<i32> {
+    pub(crate) fn program_code(&mut self) -> Option<i32> {
         self.program.as_mut()?.try_wait().ok()??.code()
     }
 }
 
 /// The moments of the samples.
-pub(super) struct Ticks {
+pub(crate) struct Ticks {
     /// None where a story moves the clock.
     timer: Option<Interval>,
     period: std::time::Duration,
@@ -57,7 +57,7 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    pub(super) fn new(
+    pub(crate) fn new(
         clock: &Clock,
         period: std::time::Duration,
         wakeup: Option<OwnedFd>,
@@ -75,7 +75,7 @@ impl Ticks {
     }
 
     /// Waits for the next sample; the source may empty its buffers meanwhile.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         clock: &mut Clock,
         signals: &mut Signals,

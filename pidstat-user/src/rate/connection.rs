@@ -143,12 +143,7 @@ impl Lines {
     }
 
     /// The rows of an interval in order of their keys; of `wanted` connections only.
-    pub fn of(
-        &mut self,
-        before: &Sample,
-        now: &Sample,
-        wanted: impl Fn(&Connection) -> bool,
-    ) -> Vec<Line> {
+    pub fn of(&mut self, before: &Sample, now: &Sample, wanted: impl Fn(&Connection) -> bool) -> Vec<Line> {
         let seconds = seconds(before, now);
         let blank = |change: &Change<'_>, key| Line {
             key,

@@ -148,7 +148,10 @@ mod tests {
             let pod = Cgroup::new(path.as_bytes()).pod;
             pod.map_or("-".into(), |uid| String::from_utf8(uid.to_vec()).unwrap())
         };
-        assert_eq!(pod("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a_2b.slice/x"), "1a-2b");
+        assert_eq!(
+            pod("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a_2b.slice/x"),
+            "1a-2b"
+        );
         assert_eq!(pod("/kubepods/besteffort/pod1-2-3/ID"), "1-2-3");
         assert_eq!(pod("/system.slice/podman.service"), "-");
     }

@@ -123,7 +123,8 @@ impl Choice {
     pub fn new(condition: Option<&str>, sort: Option<&str>) -> Result<Choice, String> {
         let mut choice = Choice::default();
         if let Some(text) = condition {
-            let parsed = parse(text, &LineNames).map_err(|error| format!("--where: {}", error.shown(text)))?;
+            let parsed =
+                parse(text, &LineNames).map_err(|error| format!("--where: {}", error.shown(text)))?;
             choice.condition = Some(parsed);
         }
         if let Some(text) = sort {
@@ -180,10 +181,7 @@ mod tests {
 
     fn lines() -> Vec<Line> {
         let connection = |tgid: u32, name: &str, tx_bytes| {
-            let key = ConnectionKey {
-                cookie: tgid.into(),
-                owner: TaskKey { tgid, tid: 0, start_ticks: 1 },
-            };
+            let key = ConnectionKey { cookie: tgid.into(), owner: TaskKey { tgid, tid: 0, start_ticks: 1 } };
             Connection {
                 moved: Moved { tx_bytes, ..Moved::default() },
                 ..Connection::blank(key, User { comm: Comm::new(name.as_bytes()), uid: 0 })

@@ -1,11 +1,14 @@
 //! Recordings in SQLite: Procpath's tables as Procpath makes them, and our own beside them.
 
 mod file;
+pub mod rate;
 pub mod record;
+mod recorder;
 pub mod sample;
 
 pub use file::{File, Usual};
 pub use record::Rows;
+pub use recorder::Recorder;
 
 use rusqlite::Connection;
 use std::{collections::HashSet, path::PathBuf};
@@ -17,8 +20,13 @@ pub enum RecordError {
     #[error("{0} is being recorded to by another process; give each recorder a file of its own")]
     Taken(PathBuf),
     /// No room.
-    #[error("no space is left for {0}; it is intact and holds every sample that was finished")]
-    Full(PathBuf),
+    #[error("{path} cannot grow: {why}; it is intact and holds every sample that was finished")]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// What stands in the way.
+        why: &'static str,
+    },
     /// The file is there and is something else.
     #[error("{0} is not a SQLite database; remove it or name another file")]
     NotOurs(PathBuf),

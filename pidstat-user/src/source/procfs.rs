@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod files;
 pub mod groups;
 pub mod host;
+pub mod inspect;
 pub mod interface;
 pub mod io;
 pub mod live;
@@ -24,6 +25,7 @@ pub mod threads;
 pub mod users;
 
 pub use host::host;
+pub use inspect::Inspector;
 pub use live::ProcSource;
 pub use reader::Reader;
 pub use threads::ThreadCounters;

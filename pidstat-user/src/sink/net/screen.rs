@@ -1,10 +1,7 @@
 //! Rows of connections on a terminal: the table is drawn anew with every sample, cut to the screen.
 
 use super::{Columns, Frame, Sink, Table, Typed, table::devices};
-use crate::{
-    rate::connection::Line,
-    sink::text::Palette,
-};
+use crate::{rate::connection::Line, sink::text::Palette};
 use jiff::tz::TimeZone;
 
 /// The screen.
@@ -75,7 +72,9 @@ impl Sink for Screen {
         } else {
             String::new()
         };
-        text.extend_from_slice(format!("q quit, s sort by sent, r by received, l command lines{scroll}").as_bytes());
+        text.extend_from_slice(
+            format!("q quit, s sort by sent, r by received, l command lines{scroll}").as_bytes(),
+        );
         // Home, then each line over the old one: no flicker. What is left of the old screen goes at the end.
         out.extend_from_slice(b"\x1b[H");
         let mut at = 0;

@@ -29,7 +29,11 @@ impl Table {
     /// A sink for these columns.
     pub fn new(columns: Columns, zone: TimeZone, iso: bool, palette: Palette) -> Table {
         let format = if iso { TimeFormat::Iso } else { TimeFormat::Clock };
-        Table { columns, times: Times::new(format, iso, zone), cells: Cells::new(2, false, Absent::Said, palette) }
+        Table {
+            columns,
+            times: Times::new(format, iso, zone),
+            cells: Cells::new(2, false, Absent::Said, palette),
+        }
     }
 
     /// Turns command lines on or off.
@@ -48,7 +52,11 @@ impl Table {
                 write!(out, "{:>width$}", figure.head)
             };
         }
-        out.extend_from_slice(if self.columns.names { b"  Command\n" } else { b"\n" });
+        if self.columns.names {
+            out.extend_from_slice(b"  Command");
+        }
+        no_blanks_at_end(out);
+        out.push(b'\n');
     }
 
     /// Writes a row.
@@ -71,8 +79,13 @@ impl Table {
                 out.extend_from_slice(b" <exited>");
             }
         }
+        no_blanks_at_end(out);
         self.cells.end_line(out);
     }
+}
+
+fn no_blanks_at_end(out: &mut Vec<u8>) {
+    out.truncate(out.trim_ascii_end().len());
 }
 
 /// A left-aligned word.

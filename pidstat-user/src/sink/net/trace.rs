@@ -64,7 +64,11 @@ impl Sink for Trace {
             let Some(who) = &line.who else { continue };
             let amounts = self.measure.of(line);
             shown = [shown[0] + amounts[0], shown[1] + amounts[1]];
-            out.extend_from_slice(&super::table::printable(&program(line, self.command_lines, self.base_names)));
+            out.extend_from_slice(&super::table::printable(&program(
+                line,
+                self.command_lines,
+                self.base_names,
+            )));
             let [sent, received] = amounts.map(general);
             let _ = writeln!(out, "/{}/{}\t{sent}\t{received}", who.key.tgid, who.uid);
         }
@@ -110,7 +114,11 @@ pub(super) fn general(number: f64) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let trimmed = |text: &str| {
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.into() }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.into()
+        }
     };
     if (-4..6).contains(&exponent) {
         trimmed(&format!("{number:.*}", usize::try_from(5 - exponent).unwrap_or(0)))

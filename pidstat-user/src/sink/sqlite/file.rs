@@ -1,7 +1,7 @@
 //! A recording's file: opened for one recorder at a time, written one transaction per sample, closed as one plain file.
 
 use super::RecordError;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use std::{
     fs::OpenOptions,
     io,
@@ -110,7 +110,15 @@ fn lock_out_others(file: &std::fs::File) -> io::Result<()> {
 
 fn because(path: &Path, error: rusqlite::Error) -> RecordError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => RecordError::Full(path.into()),
+        Some(ErrorCode::DiskFull) => {
+            RecordError::Full { path: path.into(), why: "no space is left on the device" }
+        }
+        _ if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE) => {
+            RecordError::Full {
+                path: path.into(),
+                why: "a limit on sizes of files or a quota is reached, or the device failed",
+            }
+        }
         Some(ErrorCode::NotADatabase) => RecordError::NotOurs(path.into()),
         _ => RecordError::Sqlite { path: path.into(), error },
     }

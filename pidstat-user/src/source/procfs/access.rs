@@ -42,7 +42,7 @@ pub fn note(reader: &mut Reader, want: &Want) -> Option<String> {
     if !refusals.is_empty() {
         parts.push(format!("shown as - for other users' processes: {}", refusals.join(", ")));
     }
-    if want.pids == Pids::All && hidden(reader) && effective & (1 << SYS_PTRACE) == 0 {
+    if want.pids == Pids::All && hidden(reader) && !may_trace() {
         parts.push("processes of other users are hidden (hidepid) without CAP_SYS_PTRACE".into());
     }
     if want.facts.has(Facts::TRAFFIC) {
@@ -82,6 +82,11 @@ fn refused(reader: &mut Reader, want: &Want, fact: Facts) -> bool {
 /// Every PID namespace has a process 1; where it cannot be seen, nor can others.
 fn hidden(reader: &mut Reader) -> bool {
     reader.name(1).is_none()
+}
+
+/// Whether this process may look into those of other users.
+pub fn may_trace() -> bool {
+    effective_capabilities() & (1 << SYS_PTRACE) != 0
 }
 
 /// The effective set of this process, by capget(2); empty if the kernel does not say.

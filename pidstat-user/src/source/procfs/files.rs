@@ -3,6 +3,7 @@
 use super::number;
 use crate::sample::Missing;
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -89,11 +90,21 @@ impl Files {
         self.read_path(extent)
     }
 
+    /// The first bytes of what was read last.
+    pub fn last(&self, length: usize) -> &[u8] {
+        &self.bytes[..length.min(self.bytes.len())]
+    }
+
     /// Reads a file that stands beside the tasks.
     pub fn read_system(&mut self, file: &str) -> Result<&[u8], Refusal> {
+        self.read_system_up_to(file, Extent::Whole)
+    }
+
+    /// Reads so much of a file that stands beside the tasks.
+    pub fn read_system_up_to(&mut self, file: &str, extent: Extent) -> Result<&[u8], Refusal> {
         self.path.clear();
         self.path.extend_from_slice(file.as_bytes());
-        self.read_path(Extent::Whole)
+        self.read_path(extent)
     }
 
     /// Says whether a file of a task is there now.
@@ -120,6 +131,40 @@ impl Files {
         list(fd.as_raw_fd(), &mut self.listing, each)
     }
 
+    /// Calls `each` with the name of every entry of a directory that stands beside the tasks.
+    pub fn list_system(&mut self, directory: &str, each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        self.path.clear();
+        self.path.extend_from_slice(directory.as_bytes());
+        // A link in a recorded tree could lead round in a circle; the kernel has none among these.
+        let fd = self.open_path(libc::O_DIRECTORY | libc::O_NOFOLLOW)?;
+        list(fd.as_raw_fd(), &mut self.listing, each)
+    }
+
+    /// Where a link of a task leads.
+    pub fn read_link(&mut self, at: Place, link: &str) -> Result<&[u8], Refusal> {
+        self.path_of(at, link);
+        self.path.push(0);
+        // SAFETY: the path ends with the NUL just pushed, the directory is open for as long as `self` lives, and the
+        // kernel writes at most `bytes.len()` bytes into `bytes`.
+        let length = unsafe {
+            libc::readlinkat(
+                self.root.as_raw_fd(),
+                self.path.as_ptr().cast(),
+                self.bytes.as_mut_ptr().cast(),
+                self.bytes.len(),
+            )
+        };
+        let length = usize::try_from(length).map_err(|_| last_refusal())?;
+        Ok(&self.bytes[..length])
+    }
+
+    /// The `st_mode` of what a link of a task leads to.
+    pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
+        self.path_of(at, link);
+        self.path.push(0);
+        mode(self.root.as_raw_fd(), &self.path)
+    }
+
     /// Calls `each` with the mode of what every entry of a directory of a task leads to. Entries that are gone or lead
     /// nowhere are left out.
     pub fn modes(&mut self, at: Place, directory: &str, mut each: impl FnMut(u32)) -> Result<(), Refusal> {
@@ -134,13 +179,10 @@ impl Files {
             path.clear();
             path.extend_from_slice(name);
             path.push(0);
-            let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
-            // SAFETY: the path ends with the NUL just pushed, the directory is open, and `about` is room for one stat.
-            if unsafe { libc::fstatat(fd.as_raw_fd(), path.as_ptr().cast(), about.as_mut_ptr(), 0) } == 0 {
-                // SAFETY: the call succeeded, so it filled the whole structure.
-                each(unsafe { about.assume_init() }.st_mode);
-            } else if last_refusal() == Refusal(libc::EACCES) {
-                refused = Err(Refusal(libc::EACCES));
+            match mode(fd.as_raw_fd(), &path) {
+                Ok(mode) => each(mode),
+                Err(Refusal(libc::EACCES)) => refused = Err(Refusal(libc::EACCES)),
+                Err(_) => {}
             }
         })?;
         refused
@@ -206,6 +248,18 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
             bytes.resize(length * 2, 0);
         }
     }
+}
+
+/// The `st_mode` of what a path below an open directory leads to; the path ends with a NUL.
+fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
+    let path = CStr::from_bytes_until_nul(path).map_err(|_| Refusal(libc::EINVAL))?;
+    let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the path is a string that ends with a NUL, and `about` is room for one stat, which the call fills.
+    if unsafe { libc::fstatat(directory, path.as_ptr(), about.as_mut_ptr(), 0) } != 0 {
+        return Err(last_refusal());
+    }
+    // SAFETY: the call succeeded, so it filled the whole structure.
+    Ok(unsafe { about.assume_init() }.st_mode)
 }
 
 /// Walks a directory by getdents64(2).

@@ -69,17 +69,36 @@ impl Stat<'_> {
     }
 }
 
-/// Reads the file; `None` if a field up to 42 is missing, which sysstat calls unusable too ("less than 15 of its 17").
-pub fn parse(bytes: &[u8]) -> Option<Stat<'_>> {
+/// The line taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// What stands before the name.
+    pub pid: &'a [u8],
+    /// The name without its brackets.
+    pub name: &'a [u8],
+    /// The state letter.
+    pub state: u8,
+    /// Fields from 4 on.
+    pub numbers: &'a [u8],
+}
+
+/// Takes the line apart; `None` if a part is missing.
+pub fn split(bytes: &[u8]) -> Option<Parts<'_>> {
     let open = bytes.iter().position(|b| *b == b'(')?;
     // The name may contain brackets itself; the numbers after it cannot.
     let close = bytes.iter().rposition(|b| *b == b')').filter(|close| *close > open)?;
     let after = bytes[close + 1..].trim_ascii_start();
     let state = *after.first()?;
     let end = after.iter().position(u8::is_ascii_whitespace)?;
+    Some(Parts { pid: &bytes[..open], name: &bytes[open + 1..close], state, numbers: &after[end..] })
+}
+
+/// Reads the file; `None` if a field up to 42 is missing, which sysstat calls unusable too ("less than 15 of its 17").
+pub fn parse(bytes: &[u8]) -> Option<Stat<'_>> {
+    let Parts { name, state, numbers, .. } = split(bytes)?;
     let mut field = [0u64; LAST + 1];
     let mut last = FIRST_NUMBER - 1;
-    for (slot, value) in field[FIRST_NUMBER..].iter_mut().zip(Numbers::new(&after[end..])) {
+    for (slot, value) in field[FIRST_NUMBER..].iter_mut().zip(Numbers::new(numbers)) {
         *slot = value;
         last += 1;
     }
@@ -91,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Option<Stat<'_>> {
         field[43] = 0;
     }
     Some(Stat {
-        name: &bytes[open + 1..close],
+        name,
         state,
         ppid: narrow(field[4]),
         flags: narrow(field[9]),

@@ -1,6 +1,7 @@
 //! `/proc/PID/statm`: memory in pages, with a resident size that is exact where `stat`'s is not.
 
 use super::number::Numbers;
+use crate::sample::Tree;
 
 /// The fields that still have a meaning, in pages.
 ///
@@ -17,6 +18,19 @@ pub struct Statm {
     pub text_pages: u64,
     /// Data and stack.
     pub data_pages: u64,
+}
+
+/// procutils' names.
+impl From<&Statm> for Tree {
+    fn from(statm: &Statm) -> Tree {
+        Tree::record([
+            ("size", statm.size_pages.into()),
+            ("resident", statm.resident_pages.into()),
+            ("shared", statm.shared_pages.into()),
+            ("text", statm.text_pages.into()),
+            ("data", statm.data_pages.into()),
+        ])
+    }
 }
 
 /// Reads the file; `None` if a field is missing.

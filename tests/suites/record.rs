@@ -1,0 +1,206 @@
+//! Recordings as a person meets them: killed, continued, fought over, without room. No root needed.
+
+use pidstat_tests::tool;
+use rusqlite::Connection;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Processes of the invented machine.
+const PROCESSES: u32 = 40;
+
+/// A machine whose processes stand still, so that every sample has the same rows.
+fn machine(dir: &Path) -> PathBuf {
+    let procfs = dir.join("proc");
+    for pid in 1..=PROCESSES {
+        let process = procfs.join(pid.to_string());
+        fs::create_dir_all(&process).unwrap();
+        let ppid = pid / 2;
+        let stat = format!(
+            "{pid} (task {pid}) S {ppid} 1 1 0 -1 4194560 10 11 12 13 {pid} 15 16 17 20 0 1 0 {pid}00 4096 7 9 1 1 1 1 1 0 0 0 0 \
+             0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+        );
+        fs::write(process.join("stat"), stat).unwrap();
+        fs::write(process.join("cmdline"), format!("/bin/task\0{pid}\0")).unwrap();
+    }
+    procfs
+}
+
+struct Recorder(Child);
+
+impl Recorder {
+    fn start(arguments: &[&str]) -> Recorder {
+        Recorder(tool::command(arguments).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn signal(&self, number: i32) {
+        // SAFETY: sends a signal to a child that was not waited for yet, so its number is its own.
+        unsafe { libc::kill(self.0.id().cast_signed(), number) };
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Samples in a recording; none while there is no table. Panics at a sample that is not whole.
+fn samples(file: &Path) -> u64 {
+    let Ok(database) = Connection::open(file) else { return 0 };
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    let Ok(mut groups) = database.prepare("SELECT count(*) FROM record GROUP BY ts") else { return 0 };
+    let counts: Vec<u32> = groups.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(counts.iter().all(|count| *count == PROCESSES), "{counts:?}");
+    counts.len() as u64
+}
+
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !ready() {
+        assert!(Instant::now() < end, "{what} did not come");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn every_finished_sample_survives_kill_9_at_any_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let arguments =
+        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.001"];
+    let mut seed = 7_u64;
+    for round in 0..50 {
+        let known = samples(&file);
+        let recorder = Recorder::start(&arguments);
+        wait_for("a sample", || samples(&file) > known);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(Duration::from_micros(seed >> 33 & 0x7fff));
+        let seen = samples(&file);
+        recorder.signal(libc::SIGKILL);
+        drop(recorder);
+        assert!(samples(&file) >= seen, "round {round}: {} of {seen} samples", samples(&file));
+    }
+    let database = Connection::open(&file).unwrap();
+    let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_well_and_leave_one_file() {
+    for number in [libc::SIGTERM, libc::SIGINT] {
+        let dir = tempfile::tempdir().unwrap();
+        let procfs = machine(dir.path());
+        let file = dir.path().join("out.sqlite");
+        let arguments =
+            ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+        let mut recorder = Recorder::start(&arguments);
+        wait_for("three samples", || samples(&file) > 2);
+        recorder.signal(number);
+        assert_eq!(recorder.0.wait().unwrap().code(), Some(0));
+        let beside: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(beside.len(), 2, "{beside:?}");
+        assert!(samples(&file) > 2);
+    }
+}
+
+#[test]
+fn two_recorders_on_one_file_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let arguments =
+        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+    let _first = Recorder::start(&arguments);
+    wait_for("a sample", || samples(&file) > 0);
+    let second = tool::run(&arguments);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("being recorded to by another process"), "{said}");
+    let known = samples(&file);
+    wait_for("more samples of the first", || samples(&file) > known + 2);
+}
+
+#[test]
+fn without_room_it_says_so_and_the_file_is_intact() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let line = format!(
+        "ulimit -f 512; exec {} record -d {} --procfs {} -i 0.001",
+        tool::kpidstat().display(),
+        file.display(),
+        procfs.display()
+    );
+    let ended = Command::new("sh").args(["-c", &line]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot grow") && said.contains("every sample that was finished"), "{said}");
+    assert!(samples(&file) > 5);
+    let check: String =
+        Connection::open(&file).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn what_is_no_database_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("notes.txt");
+    fs::write(&file, "something that matters to somebody, longer than a header of a database ".repeat(9))
+        .unwrap();
+    let before = fs::read(&file).unwrap();
+    let ended = tool::run(&["record", "-d", file.to_str().unwrap(), "-r", "1"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("not a SQLite database"));
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn the_documented_queries_of_procpath_run_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let record = [
+        "record",
+        "-d",
+        file.to_str().unwrap(),
+        "--procfs",
+        procfs.to_str().unwrap(),
+        "-i",
+        "0.02",
+        "-r",
+        "2",
+    ];
+    assert!(tool::run(&record).status.success());
+    let database = Connection::open(&file).unwrap();
+    let rss = "SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid, stat_rss / 1024.0 / 1024 * (SELECT value FROM \
+               meta WHERE key = 'page_size') value FROM record ORDER BY stat_pid, record_id";
+    let values: Vec<f64> = column(&database, rss, "value");
+    assert_eq!(values.len(), 2 * PROCESSES as usize);
+    let page: f64 = column::<String>(&database, "SELECT value FROM meta WHERE key = 'page_size'", "value")[0]
+        .parse()
+        .unwrap();
+    assert!(values.iter().all(|value| *value == 7.0 / 1024.0 / 1024.0 * page), "{values:?}");
+    let cpu = "WITH diff AS (
+        SELECT record_id, ts, stat_pid,
+          stat_utime + stat_stime - LAG(stat_utime + stat_stime) OVER (PARTITION BY stat_pid ORDER BY record_id) tick_diff,
+          ts - LAG(ts) OVER (PARTITION BY stat_pid ORDER BY record_id) ts_diff
+        FROM record
+      )
+      SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid,
+        100.0 * tick_diff / (SELECT value FROM meta WHERE key = 'clock_ticks') / ts_diff value
+      FROM diff WHERE tick_diff IS NOT NULL ORDER BY stat_pid, record_id";
+    assert_eq!(column::<f64>(&database, cpu, "value"), vec![0.0; PROCESSES as usize]);
+}
+
+fn column<T: rusqlite::types::FromSql>(database: &Connection, sql: &str, name: &str) -> Vec<T> {
+    let mut statement = database.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(name)).unwrap().map(Result::unwrap).collect()
+}

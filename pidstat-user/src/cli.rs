@@ -3,11 +3,13 @@
 pub mod args;
 mod called;
 mod choice;
+pub mod csv;
 pub mod doctor;
 pub mod exit;
 pub mod net;
 pub mod output;
 pub mod plan;
+pub mod plot;
 pub mod proc;
 mod pypidstat;
 pub mod record;

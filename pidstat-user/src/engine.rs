@@ -23,8 +23,10 @@ use crate::{
 };
 use std::{
     collections::HashSet,
+    fs::File,
     io::{self, Write as _},
     mem,
+    os::fd::AsFd as _,
     path::Path,
     process::Child,
 };
@@ -108,6 +110,8 @@ struct Run<'a> {
     source: Box<dyn Source>,
     clock: Clock,
     sink: Box<dyn Sink>,
+    /// Standard output without a buffer of its own: what is flushed is one write.
+    stdout: File,
     out: Vec<u8>,
     before: Sample,
     now: Sample,
@@ -129,11 +133,13 @@ impl<'a> Run<'a> {
         {
             eprintln!("kpidstat: {note}");
         }
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(Failure::Output)?;
         Ok(Run {
             plan,
             source,
             clock,
             sink: plan.output.sink(),
+            stdout: stdout.into(),
             out: Vec::new(),
             before: Sample::default(),
             now: Sample::default(),
@@ -265,8 +271,7 @@ impl<'a> Run<'a> {
 
     /// One write for everything since the last.
     fn flush(&mut self) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&self.out).and_then(|()| stdout.flush()).map_err(Failure::Output)?;
+        self.stdout.write_all(&self.out).map_err(Failure::Output)?;
         self.out.clear();
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+mod csv;
 pub mod environment;
 pub mod meta;
 mod net;
+pub mod plot;
 mod proc;
 pub mod record;
 
@@ -13,6 +15,7 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Net(args) => net::run(args),
         Command::Proc(args) => proc::run(args),
+        Command::Csv(args) => csv::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
@@ -21,5 +24,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

@@ -13,7 +13,7 @@ use pidstat_user::{
 use std::{
     ffi::OsString,
     io::{self, Write as _},
-    process::{Command as Program, ExitCode},
+    process::{Child, Command as Program, ExitCode},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         return ExitCode::from(job::run(command));
     }
     let around = Surroundings::of_this_process();
-    let plan = match Plan::new(&args, &around) {
+    let mut plan = match Plan::new(&args, &around) {
         Ok(plan) => plan,
         Err(usage) => {
             eprintln!("kpidstat: {usage}\nTry: kpidstat --help");
@@ -56,8 +56,16 @@ fn main() -> ExitCode {
     if let Some(note) = &plan.note {
         eprintln!("kpidstat: {note}");
     }
-    match engine::run(&plan, None) {
-        Ok(Outcome::Shown | Outcome::ProgramEnded(_)) => ExitCode::SUCCESS,
+    let child = match start(&args.program, &mut plan) {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("kpidstat: {}: {}", args.program[0].display(), words(&error));
+            return ExitCode::from(FAILED);
+        }
+    };
+    match engine::run(&plan, child) {
+        Ok(Outcome::Shown) => ExitCode::SUCCESS,
+        Ok(Outcome::ProgramEnded(code)) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
         Ok(Outcome::NothingMatched) => {
             eprintln!("kpidstat: none of the processes given with -p exists");
             ExitCode::from(NOTHING_MATCHED)
@@ -105,19 +113,13 @@ fn as_pidstat(arguments: &[OsString]) -> u8 {
         eprintln!("stdout: {}", words(&io::Error::from_raw_os_error(libc::EBADF)));
         return 6;
     }
-    let mut child = None;
-    if let Some((path, rest)) = program.split_first() {
-        match Program::new(path).args(rest).spawn() {
-            Ok(started) => {
-                plan.watch(started.id());
-                child = Some(started);
-            }
-            Err(error) => {
-                eprintln!("exec: {}", words(&error));
-                return 4;
-            }
+    let child = match start(&program, &mut plan) {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("exec: {}", words(&error));
+            return 4;
         }
-    }
+    };
     match engine::run(&plan, child) {
         Ok(Outcome::ProgramEnded(code)) if edition == Edition::New => u8::try_from(code).unwrap_or(1),
         Ok(_) => 0,
@@ -138,6 +140,14 @@ fn as_pidstat(arguments: &[OsString]) -> u8 {
             4
         }
     }
+}
+
+/// Starts the program of `-e`, if there is one, and has the plan watch it.
+fn start(program: &[OsString], plan: &mut Plan) -> io::Result<Option<Child>> {
+    let Some((path, rest)) = program.split_first() else { return Ok(None) };
+    let child = Program::new(path).args(rest).spawn()?;
+    plan.watch(child.id());
+    Ok(Some(child))
 }
 
 fn print_version(edition: Edition) {

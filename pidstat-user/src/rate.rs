@@ -6,6 +6,7 @@
 pub mod average;
 pub mod connection;
 pub mod pair;
+pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};
@@ -20,8 +21,8 @@ pub struct Span {
     /// Elapsed time in 1/100 s, at least a nanosecond. Formulas divide by it exactly as sysstat's do, so that equal
     /// counters give equal bits.
     pub elapsed_centis: f64,
-    /// Ticks of all CPUs together in the span.
-    pub total_cpu_ticks: Reading<u64>,
+    /// Time of all CPUs together in the span, in the clock ticks of `elapsed_ticks`.
+    pub total_cpu_ticks: Reading<f64>,
     /// Installed memory in KiB.
     pub mem_total_kib: Reading<u64>,
     /// Elapsed time in clock ticks: of 10 ms, or whole ones of the kernel's length where times are cut to those.
@@ -52,11 +53,14 @@ impl Span {
             let per_second = 1_000_000_000 / tick_ns.max(1);
             (centis as f64, (centis * per_second / 100).max(1) as f64, per_second as f64)
         };
+        // The file's ticks need not be of the span's length.
+        let length =
+            if tick_ns == 1 { ticks_per_second / now.system.ticks_per_second.max(1) as f64 } else { 1.0 };
         Span {
             elapsed_centis,
             elapsed_ticks,
             ticks_per_second,
-            total_cpu_ticks: total,
+            total_cpu_ticks: total.map(|ticks| ticks as f64 * length),
             mem_total_kib: now.system.mem_total_kib,
             tick_ns,
             of_machine,

@@ -1,5 +1,6 @@
 //! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants.
 
+pub mod database;
 pub mod ebpf;
 pub mod procfs;
 pub mod replay;

@@ -129,14 +129,26 @@ impl From<Output> for Printed {
 pub fn real(story: &Story, ask: &Ask) -> Printed {
     let mut command = command(Path::new(PIDSTAT), ask);
     command.env("LD_PRELOAD", shim()).envs(story.settings.iter().map(|(name, value)| (name, value)));
-    command.args(&ask.arguments).output().expect("pidstat starts").into()
+    printed(command.args(&ask.arguments), story)
 }
 
 /// What kpidstat prints under the name of pidstat, by 12.6.1's rules.
 pub fn ours(story: &Story, ask: &Ask) -> Printed {
     let mut command = command(&tool::kpidstat(), ask);
     command.args(["--sysstat", "12.6", "--root"]).arg(&story.dir);
-    command.args(&ask.arguments).output().expect("kpidstat starts").into()
+    printed(command.args(&ask.arguments), story)
+}
+
+/// Runs it under a number that is nobody's in the story, for `-p SELF`.
+fn printed(command: &mut Command, story: &Story) -> Printed {
+    loop {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let taken = story.dir.join("0/proc").join(child.id().to_string()).exists();
+        let printed = child.wait_with_output().expect("it can be waited for");
+        if !taken {
+            return printed.into();
+        }
+    }
 }
 
 /// What both print of this machine, Debian's pidstat first. `more` goes to both behind the arguments.

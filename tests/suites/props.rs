@@ -117,15 +117,15 @@ proptest! {
 
     #[test]
     fn status_reads_back(
-        uid: u32, pids in vec(any::<u32>(), 1..4), threads: u32, peak: u64, voluntary: u64, involuntary: u64,
+        uid: u32, effective: u32, pids in vec(any::<u32>(), 1..4), threads: u32, peak: u64, voluntary: u64, involuntary: u64,
     ) {
         let chain: String = pids.iter().map(|pid| format!("\t{pid}")).collect();
         let text = format!(
-            "Name:\tUid:\nUmask:\t0022\nUid:\t{uid}\t0\t0\t0\nNStgid:\t1\nNSpid:{chain}\nNSpgid:\t1\nVmPeak:\t{peak:8} kB\nThreads:\t{threads}\n\
+            "Name:\tUid:\nUmask:\t0022\nUid:\t{uid}\t{effective}\t0\t0\nNStgid:\t1\nNSpid:{chain}\nNSpgid:\t1\nVmPeak:\t{peak:8} kB\nThreads:\t{threads}\n\
              voluntary_ctxt_switches:\t{voluntary}\nnonvoluntary_ctxt_switches:\t{involuntary}\n"
         );
         prop_assert_eq!(status::parse(text.as_bytes()), Status {
-            uid: Some(uid), ns_pid: pids.last().copied(), threads: Some(threads), peak_kib: Some(peak),
+            uid: Some(uid), effective_uid: Some(effective), ns_pid: pids.last().copied(), threads: Some(threads), peak_kib: Some(peak),
             voluntary: Some(voluntary), involuntary: Some(involuntary),
         });
     }

@@ -3,7 +3,7 @@
 use pidstat_tests::tool;
 use pidstat_user::{
     column::{REPORTS, Unit, Value},
-    rate::{Before, Row, Span, pairs},
+    rate::{Averages, Before, Forest, Row, Span, departed, keep_departed, pairs},
     sample::{
         Comm, Cpu, Delays, Faults, Io, Memory, Missing, Sample, Sched, Stack, Switches, System, Task,
         TaskKey, Traffic,
@@ -27,7 +27,7 @@ prop_compose! {
     /// Few numbers and start times, so that the same task, and another of its number, come up in both samples.
     fn a_task()(
         tgid in 1..6u32, thread in 0..3u32, start in prop_oneof![0..4u64, counter()], n in vec(counter(), 34),
-        absent: [bool; 7], kernel_thread: bool,
+        absent: [bool; 7], kernel_thread: bool, parent in 0..6u32,
     ) -> Task {
         let key = TaskKey { tgid, tid: if thread == 0 { 0 } else { tgid + thread - 1 }, start_ticks: start };
         let mut task = Task::blank(key, Comm::new(b"a"), Missing::NoPermission);
@@ -40,6 +40,7 @@ prop_compose! {
         task.kernel_thread = kernel_thread;
         (task.threads, task.processor) = (n[12] as u32, n[13] as u32);
         (task.rt_priority, task.policy) = (n[14] as u32, n[15] as u32);
+        task.ppid = parent;
         let [sched, switches, io, delays, stack, fds, traffic] = absent;
         if !sched { task.sched = Ok(Sched { run_ns: n[16], wait_ns: n[17], timeslices: n[18] }); }
         if !switches { task.switches = Ok(Switches { voluntary: n[19], involuntary: n[20] }); }
@@ -61,12 +62,16 @@ prop_compose! {
 
 prop_compose! {
     fn a_sample()(
-        mut tasks in vec(a_task(), 0..12), uptime in counter(), ticks in counter(), memory in counter(),
+        mut tasks in vec(a_task(), 0..12), mut ended in vec(a_task(), 0..4), uptime in counter(), ticks in counter(),
+        memory in counter(), ticks_per_second in prop_oneof![Just(100u64), counter()],
     ) -> Sample {
-        tasks.sort_by_key(|task| task.key);
-        tasks.dedup_by_key(|task| (task.key.tgid, task.key.tid));
-        let system = System { total_cpu_ticks: Ok(ticks), mem_total_kib: Ok(memory) };
-        Sample { uptime_ns: uptime, system, tasks, ..Sample::default() }
+        for list in [&mut tasks, &mut ended] {
+            list.sort_by_key(|task| task.key);
+            list.dedup_by_key(|task| (task.key.tgid, task.key.tid));
+        }
+        ended.retain(Task::is_process);
+        let system = System { total_cpu_ticks: Ok(ticks), ticks_per_second, mem_total_kib: Ok(memory) };
+        Sample { uptime_ns: uptime, system, tasks, departed: ended, ..Sample::default() }
     }
 }
 
@@ -89,9 +94,22 @@ proptest! {
     fn no_number_is_garbage(
         before in a_sample(), now in a_sample(), exact: bool, of_machine: bool, forget: bool,
     ) {
+        let mut now = now;
+        keep_departed(&before, &mut now);
+        let mut averages = Averages::default();
+        for sample in [&before, &now, &now] {
+            averages.add(sample);
+        }
         let span = Span::between(&before, &now, if exact { 1 } else { 10_000_000 }, of_machine);
-        for row in pairs(&before, &now, &span, forget) {
+        let rows = || pairs(&before, &now, &span, forget).chain(departed(&before, &now, &span));
+        let of_run = || rows().map(|row| Row { sums: averages.of(row.now.key), ..row });
+        for row in rows().chain(of_run()) {
             prop_assert_eq!(garbage(&row), Vec::<String>::new(), "{:?}", row);
+        }
+        for forest in [Forest::new(rows()), Forest::new(of_run())] {
+            for row in forest.rows() {
+                prop_assert_eq!(garbage(&row), Vec::<String>::new(), "{:?}", row);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod command;
 mod fresh;
 mod r#gen;
 mod lint;
+mod pypi;
 mod run;
 mod setup;
 mod snapshot;

@@ -1,6 +1,8 @@
 //! What was typed, as clap understands it.
 
-use super::{called, net::NetArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{
+    called, csv::CsvArgs, net::NetArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
+};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -186,6 +188,11 @@ pub struct Args {
     #[arg(long, help_heading = "Source")]
     pub debug_bpf: bool,
 
+    /// Run this program, report it until it ends, and end with its exit code; takes the rest of the line
+    #[arg(short = 'e', value_names = ["PROGRAM", "ARGS"], num_args = 1.., allow_hyphen_values = true,
+          help_heading = "Selection")]
+    pub program: Vec<OsString>,
+
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -212,8 +219,12 @@ pub enum Command {
     Net(Box<NetArgs>),
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
+    /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
+    Csv(CsvArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Draws a recording: lines over time as SVG or PNG
+    Plot(Box<PlotArgs>),
 }
 
 /// What `-T` takes.
@@ -288,6 +299,11 @@ impl std::str::FromStr for PidArg {
 impl Args {
     /// Reads a command line; usage errors and `--help` end the process as clap does (exit code 2, or 0 for help).
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Args {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if pypidstat::wants_help(&arguments) {
+            print!("{}", pypidstat::HELP);
+            std::process::exit(i32::from(super::exit::OK));
+        }
         Args::parse_from(name_user(called::translate(pypidstat::translate(arguments))))
     }
 
@@ -312,6 +328,12 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut rewritten: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
+        if argument == "-e" {
+            // What follows is another program's.
+            rewritten.push(argument);
+            rewritten.extend(arguments);
+            break;
+        }
         let takes_value = matches!(
             argument.to_str(),
             Some(
@@ -386,6 +408,8 @@ mod tests {
         let args = read("--container web --cgroup 1 5").unwrap();
         assert_eq!((args.container.as_deref(), args.cgroup.as_deref()), (Some("web"), Some("")));
         assert_eq!(read("-C -U").unwrap().name.as_deref(), Some("-U"));
+        let args = read("-u 1 -e doctor -U root -V 5").unwrap();
+        assert_eq!((args.program.len(), args.command.is_none(), args.cpu, args.user), (5, true, 1, None));
     }
 
     #[test]

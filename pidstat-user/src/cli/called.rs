@@ -3,7 +3,12 @@
 use std::{ffi::OsString, path::Path};
 
 /// Names, and the subcommand that takes their options; a name without one takes subcommands of its own, as ours does.
-const NAMES: [(&str, &[&str]); 2] = [("procpath", &[]), ("nethogs", &["net", "--nethogs"])];
+const NAMES: [(&str, &[&str]); 4] = [
+    ("linuxprocfs", &["csv"]),
+    ("linuxprocfs.py", &["csv"]),
+    ("nethogs", &["net", "--nethogs"]),
+    ("procpath", &[]),
+];
 
 /// Puts the subcommand in that the program's name stands for.
 pub(super) fn translate(mut arguments: Vec<OsString>) -> Vec<OsString> {

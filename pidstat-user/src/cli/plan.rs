@@ -107,6 +107,9 @@ impl Plan {
         let order = choice::order(args)?;
         let extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
+        if !args.program.is_empty() && interval.is_none() {
+            return Err(Usage("-e needs an interval".into()));
+        }
         let mut filter = filter(args, around, &pids)?;
         if style.is_some() {
             pypidstat::adapt(&mut filter, pids.is_some(), interval.is_some());
@@ -122,6 +125,9 @@ impl Plan {
         facts |= Facts::OWNER;
         if args.user.is_some() || style.is_some() {
             facts |= Facts::USER;
+        }
+        if style.is_some() {
+            facts |= Facts::EFFECTIVE;
         }
         if args.command_lines > 0 || follow.is_some() || args.command_line.is_some() {
             facts |= Facts::CMDLINE;
@@ -143,7 +149,8 @@ impl Plan {
             (_, _, SourceArg::Auto) if interval.is_none() => From::Files(None),
             (_, _, SourceArg::Auto) => From::Auto,
         };
-        let header_always = header_always(args, letters, args.pids.len()) || interval.is_none();
+        let listed = args.pids.len() + usize::from(!args.program.is_empty());
+        let header_always = header_always(args, letters, listed) || interval.is_none();
         Ok(Plan {
             want: Want {
                 facts,
@@ -182,11 +189,16 @@ impl Plan {
 
     /// Adds a process to those that are shown.
     pub fn watch(&mut self, pid: u32) {
-        if let Pids::Only(pids) = &mut self.want.pids {
+        let mut add = |pids: &mut Vec<u32>| {
             pids.push(pid);
             pids.sort_unstable();
             pids.dedup();
+        };
+        if let Pids::Only(pids) = &mut self.want.pids {
+            add(pids);
         }
+        self.filter.pids.as_mut().map(&mut add);
+        self.follow.as_mut().and_then(Follow::listed).map(&mut add);
     }
 }
 
@@ -255,7 +267,8 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
 
 /// The processes asked for; none means all that are active.
 fn pids(args: &Args, own_pid: u32) -> Option<Pids> {
-    if args.pids.is_empty() {
+    // What -e starts gets its number later.
+    if args.pids.is_empty() && args.program.is_empty() {
         return None;
     }
     let mut list = Vec::new();
@@ -277,9 +290,13 @@ fn filter(args: &Args, around: &Surroundings, pids: &Option<Pids>) -> Result<Fil
         if pattern.is_empty() {
             return Err(Usage(format!("{option} needs a regular expression")));
         }
-        let pattern = if anchored { format!("^(?:{pattern})") } else { pattern.clone() };
-        let built = RegexBuilder::new(&pattern).unicode(false).dot_matches_new_line(true).build();
-        built.map(|regex| Some(regex.into())).map_err(|error| Usage(format!("{option}: {error}")))
+        let built = |pattern: &str| {
+            let built = RegexBuilder::new(pattern).unicode(false).dot_matches_new_line(true).build();
+            built.map_err(|error| Usage(format!("{option}: {error}")))
+        };
+        // By itself first: `a)|(b` makes sense only between the parentheses that come around it.
+        let regex = built(pattern)?;
+        Ok(Some(if anchored { built(&format!("^(?:{pattern})"))?.into() } else { regex.into() }))
     };
     Ok(Filter {
         idle_too: pids.is_some(),
@@ -300,7 +317,7 @@ fn header_always(args: &Args, letters: u32, listed: usize) -> bool {
     let scopes: i64 = args.scope.iter().map(|scope| i64::from(*scope == ScopeArg::All)).sum();
     let repeated = i64::try_from(args.scope.len()).unwrap_or(i64::MAX).saturating_sub(1).max(0);
     let tables = i64::from(letters) - 1 + scopes + repeated;
-    args.pids.is_empty() || tables > 0 || listed > 1
+    listed == 0 || tables > 0 || listed > 1
 }
 
 #[cfg(test)]
@@ -356,5 +373,6 @@ mod tests {
     #[test]
     fn a_bad_regular_expression_is_named() {
         assert!(plan("-C [ 1").unwrap_err().to_string().starts_with("-C:"));
+        assert!(plan("--comm_regex a)|(b 1").unwrap_err().to_string().contains("unopened group"));
     }
 }

@@ -14,13 +14,54 @@ use std::{ffi::OsString, path::Path};
 
 /// The name, as a program and as a style.
 const NAME: &str = "pypidstat";
+/// What its users call it besides.
+const FILES: [&str; 2] = ["pidstat.py", "pypidstat.py"];
+
+/// What `--help` says under that name.
+pub(super) const HELP: &str = "\
+usage: pypidstat [-h] [-v] [-u] [-r] [-w] [-d] [-n] [-l] [-p PIDS] [--comm_regex COMM_REGEX] [--dev DEV] [--ignore]
+                 [itv] [count]
+
+One line per process, as pypidstat prints it.
+
+positional arguments:
+  itv                   seconds between reports, fractions allowed; without it, one report since boot
+  count                 number of reports; without it, until interrupted
+
+options:
+  -h, --help            show this help message and exit
+  -v, --verbose         changes nothing
+  -u, --cpu             CPU: %usr %sys %guest %wait %CPU CPU_ID
+  -r, --memory          page faults and memory: minflt/s majflt/s VSZ RSS VmPeak(KB) %MEM
+  -w, --switch          context switches: cswch/s nvcswch/s
+  -d, --disk            disk: kB_rd/s kB_wr/s kB_cwr/s iodelay
+  -n, --network         network: s_cnt/s s_byte/s r_cnt/s r_byte/s
+  -l, --long            command lines instead of names
+  -p PIDS, --pids PIDS  only these processes, separated by commas
+  --comm_regex COMM_REGEX
+                        only processes whose command line matches from its start
+  --dev DEV             changes nothing: traffic is counted at the sockets, whatever device it takes
+  --ignore              leave this program itself out
+
+kpidstat --help has the options of kpidstat, of which most work here too.
+";
+
+/// Whether the program was called by pypidstat's name.
+fn is_called(arguments: &[OsString]) -> bool {
+    let name = arguments.first().and_then(|path| Path::new(path).file_name());
+    name.is_some_and(|name| name == NAME || FILES.iter().any(|file| name == *file))
+}
+
+/// Whether pypidstat's help is asked for.
+pub(super) fn wants_help(arguments: &[OsString]) -> bool {
+    is_called(arguments) && arguments.iter().any(|argument| argument == "-h" || argument == "--help")
+}
 
 /// Makes our options of pypidstat's where that is asked for, by name or by `--style`: `-h` is help there, and
 /// `-v`/`--verbose` changes nothing.
 pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let by_name =
-        arguments.first().and_then(|path| Path::new(path).file_name()).is_some_and(|name| name == NAME);
+    let by_name = is_called(&arguments);
     let by_style = arguments.windows(2).any(|pair| pair[0] == "--style" && pair[1] == NAME)
         || arguments.iter().any(|argument| argument == "--style=pypidstat");
     if !by_name && !by_style {

@@ -176,7 +176,7 @@ fn cpu(row: &Row<'_>) -> Value {
         return row.pct_of_time(used).into();
     }
     match (row.delta_ticks(used), row.span.total_cpu_ticks) {
-        (Ok(ticks), Ok(total)) if total > 0 => Value::Real(ticks / total as f64 * 100.0),
+        (Ok(ticks), Ok(total)) if total > 0.0 => Value::Real(ticks / total * 100.0),
         (Ok(_), Ok(_)) => Value::Real(0.0),
         (Err(why), _) | (_, Err(why)) => Value::Missing(why),
     }

@@ -24,14 +24,15 @@ pub struct Sums {
 impl Sums {
     fn add(&mut self, task: &Task) {
         self.samples += 1;
-        self.virtual_kib += task.memory.virtual_bytes >> 10;
-        self.resident_kib += task.memory.resident_bytes >> 10;
-        self.threads += u64::from(task.threads);
+        let add = |sum: &mut u64, part: u64| *sum = sum.saturating_add(part);
+        add(&mut self.virtual_kib, task.memory.virtual_bytes >> 10);
+        add(&mut self.resident_kib, task.memory.resident_bytes >> 10);
+        add(&mut self.threads, u64::from(task.threads));
         if let Ok(stack) = task.stack {
-            self.stack_size_kib += stack.size_kib;
-            self.stack_referenced_kib += stack.referenced_kib;
+            add(&mut self.stack_size_kib, stack.size_kib);
+            add(&mut self.stack_referenced_kib, stack.referenced_kib);
         }
-        self.fds += task.fds.map_or(0, u64::from);
+        add(&mut self.fds, task.fds.map_or(0, u64::from));
     }
 }
 

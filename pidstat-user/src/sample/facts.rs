@@ -37,6 +37,8 @@ impl Facts {
     pub const PEAK: Facts = Facts(1 << 16);
     /// Control group (`cgroup`).
     pub const CGROUP: Facts = Facts(1 << 17);
+    /// The owner is the effective user rather than the real one (`status`).
+    pub const EFFECTIVE: Facts = Facts(1 << 20);
     /// Every connection, and the network devices.
     pub const CONNECTIONS: Facts = Facts(1 << 24);
     /// The control group of every connection's process.

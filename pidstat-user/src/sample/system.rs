@@ -26,13 +26,19 @@ pub struct Host {
 pub struct System {
     /// user+nice+system+idle+iowait+irq+softirq+steal of all CPUs together, in clock ticks (`/proc/stat`).
     pub total_cpu_ticks: Reading<u64>,
+    /// How many of these ticks make a second.
+    pub ticks_per_second: u64,
     /// MemTotal in KiB (`/proc/meminfo`).
     pub mem_total_kib: Reading<u64>,
 }
 
 impl Default for System {
     fn default() -> Self {
-        System { total_cpu_ticks: Err(Missing::NotAsked), mem_total_kib: Err(Missing::NotAsked) }
+        System {
+            total_cpu_ticks: Err(Missing::NotAsked),
+            ticks_per_second: 100,
+            mem_total_kib: Err(Missing::NotAsked),
+        }
     }
 }
 

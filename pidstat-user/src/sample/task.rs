@@ -160,7 +160,7 @@ pub struct Task {
     pub key: TaskKey,
     /// Parent's process id, 0 if it is outside the PID namespace.
     pub ppid: u32,
-    /// Real user id.
+    /// Real user id; the effective one where [`Facts::EFFECTIVE`](super::Facts::EFFECTIVE) is asked for.
     pub uid: u32,
     /// Name of that user; absent when not asked for or when nobody has that id.
     pub user: Option<Rc<str>>,

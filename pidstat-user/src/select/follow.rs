@@ -56,6 +56,14 @@ impl Follow {
         Follow { from, roots: Vec::new(), chosen: HashSet::new(), looked: false }
     }
 
+    /// The listed processes, before the first look.
+    pub fn listed(&mut self) -> Option<&mut Vec<u32>> {
+        match &mut self.from {
+            From::Pids(pids) => Some(pids),
+            From::Name { .. } => None,
+        }
+    }
+
     /// Whether the row's process is chosen.
     pub fn has(&self, row: &Row<'_>) -> bool {
         self.chosen.contains(&row.process.map_or(row.now.key, |process| process.key))

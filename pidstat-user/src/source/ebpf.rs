@@ -88,7 +88,7 @@ impl EbpfSource {
     }
 
     fn system(&mut self) -> Result<System, SourceError> {
-        let mut system = System::default();
+        let mut system = System { ticks_per_second: self.host.clock_ticks, ..System::default() };
         if self.want.facts.has(Facts::TOTAL_CPU) {
             system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);
         }
@@ -101,7 +101,7 @@ impl EbpfSource {
     /// Figures that are read per process whenever they are asked for, because they change by themselves.
     fn files_of_tasks(&mut self, out: &mut Sample) {
         let facts = self.want.facts;
-        if ![Facts::STACK, Facts::FDS, Facts::PEAK, Facts::CGROUP].iter().any(|fact| facts.has(*fact)) {
+        if !OfFiles::FACTS.iter().any(|fact| facts.has(*fact)) {
             return;
         }
         let mut process = OfFiles::default();
@@ -112,6 +112,9 @@ impl EbpfSource {
             // Threads share the address space and, all but always, the descriptors and the group.
             (task.stack, task.fds, task.peak_kib) = (process.stack, process.fds, process.peak_kib);
             task.cgroup.clone_from(&process.cgroup);
+            if let Some(uid) = process.owner {
+                (task.uid, task.user) = (uid, self.users.name(uid));
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct OfFiles {
     pub fds: Reading<u32>,
     pub peak_kib: Reading<u64>,
     pub cgroup: Reading<Rc<Cgroup>>,
+    /// The effective user, if asked for.
+    pub owner: Option<u32>,
 }
 
 impl Default for OfFiles {
@@ -24,11 +26,15 @@ impl Default for OfFiles {
             fds: Err(not_asked),
             peak_kib: Err(not_asked),
             cgroup: Err(not_asked),
+            owner: None,
         }
     }
 }
 
 impl OfFiles {
+    /// What asks for any of it.
+    pub const FACTS: [Facts; 5] = [Facts::STACK, Facts::FDS, Facts::PEAK, Facts::CGROUP, Facts::EFFECTIVE];
+
     /// Reads what `facts` asks for, of the process of a row.
     pub fn read(task: &Task, facts: Facts, reader: &mut Reader) -> OfFiles {
         let tgid = task.key.tgid;
@@ -45,6 +51,9 @@ impl OfFiles {
         }
         if facts.has(Facts::CGROUP) {
             process.cgroup = reader.cgroup(tgid);
+        }
+        if facts.has(Facts::EFFECTIVE) {
+            process.owner = reader.effective_uid(tgid);
         }
         process
     }

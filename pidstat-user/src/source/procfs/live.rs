@@ -109,7 +109,7 @@ impl ProcSource {
 
     fn system(&mut self) -> Result<System, SourceError> {
         let facts = self.want.facts;
-        let mut system = System::default();
+        let mut system = System { ticks_per_second: self.host.clock_ticks, ..System::default() };
         // A recorded instant is checked for its two files whatever is asked, so that a story fails for all reports alike.
         if facts.has(Facts::TOTAL_CPU) || !self.live() {
             system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);

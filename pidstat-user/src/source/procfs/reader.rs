@@ -190,6 +190,12 @@ impl Reader {
         }
     }
 
+    /// The effective user of a process (`status`).
+    pub fn effective_uid(&mut self, pid: u32) -> Option<u32> {
+        let bytes = self.files.read(Place::process(pid), "status", Extent::Record).ok()?;
+        status::parse(bytes).effective_uid
+    }
+
     /// Open file descriptors of a process: entries of `fd`. (The size that stat(2) gives for that directory since Linux
     /// 6.2 counts descriptors that are only reserved, too: one for every accept that waits.)
     pub fn fds(&mut self, pid: u32) -> Reading<u32> {
@@ -224,7 +230,8 @@ impl Reader {
         let peak = want.facts.has(Facts::PEAK);
         if switches || peak || want.facts.has(Facts::OWNER) || want.facts.has(Facts::USER) {
             let status = status::parse(self.files.read(at, "status", Extent::Record)?);
-            task.uid = status.uid.unwrap_or(0);
+            let effective = want.facts.has(Facts::EFFECTIVE);
+            task.uid = if effective { status.effective_uid } else { status.uid }.unwrap_or(0);
             task.threads = status.threads.unwrap_or(task.threads);
             if peak {
                 task.peak_kib = status.peak_kib.ok_or(Missing::DoesNotApply);

@@ -7,6 +7,8 @@ use super::number::{Numbers, first, narrow};
 pub struct Status {
     /// First number of `Uid:`, the real user id.
     pub uid: Option<u32>,
+    /// Second number of `Uid:`, the effective user id.
+    pub effective_uid: Option<u32>,
     /// Last number of `NSpid:`: the id in the innermost PID namespace (Linux 4.1).
     pub ns_pid: Option<u32>,
     /// `Threads:` of the process.
@@ -27,7 +29,8 @@ pub fn parse(bytes: &[u8]) -> Status {
         match line.first() {
             Some(b'U') => {
                 if let Some(rest) = line.strip_prefix(b"Uid:") {
-                    status.uid = first(rest).map(narrow);
+                    let mut ids = Numbers::new(rest).map(narrow);
+                    (status.uid, status.effective_uid) = (ids.next(), ids.next());
                 }
             }
             Some(b'N') => {
@@ -67,12 +70,12 @@ mod tests {
 
     #[test]
     fn the_wanted_lines_are_found_among_the_others() {
-        let text = b"Name:\tUid: 9\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nNSpid:\t512\t7\t1\nVmPeak:\t  728956 kB\nVmSize:\t1 kB\n\
+        let text = b"Name:\tUid: 9\nUmask:\t0022\nUid:\t1000\t33\t0\t0\nNSpid:\t512\t7\t1\nVmPeak:\t  728956 kB\nVmSize:\t1 kB\n\
                      Threads:\t12\nTHP_enabled:\t1\n\
                      voluntary_ctxt_switches:\t18446744073709551615\nnonvoluntary_ctxt_switches:\t3\n";
         let status = parse(text);
         assert_eq!((status.uid, status.ns_pid, status.threads), (Some(1000), Some(1), Some(12)));
-        assert_eq!(status.peak_kib, Some(728_956));
+        assert_eq!((status.effective_uid, status.peak_kib), (Some(33), Some(728_956)));
         assert_eq!((status.voluntary, status.involuntary), (Some(u64::MAX), Some(3)));
     }
 

@@ -41,7 +41,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor net proc csv record plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --debug-bpf --help --version doctor net proc csv record plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -123,6 +123,14 @@ _kpidstat() {
                     COMPREPLY=($(compgen -W "auto ebpf proc" -- "${cur}"))
                     return 0
                     ;;
+                --net)
+                    COMPREPLY=($(compgen -W "auto tracepoint fexit kprobe sampled pcap" -- "${cur}"))
+                    return 0
+                    ;;
+                --net-sockets)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --procfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -183,7 +191,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__net)
-            opts="-o -d -v -c -t -x -p -s -a -l -b -C -g -P -f -V -h --by --sort --top --where --columns --container --idle --batch --dev --nethogs --help"
+            opts="-o -d -v -c -t -x -p -s -a -l -b -C -g -P -f -V -h --by --sort --top --where --columns --container --idle --batch --net --net-sockets --dev --nethogs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -234,6 +242,14 @@ _kpidstat() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -W "auto tracepoint fexit kprobe sampled pcap" -- "${cur}"))
+                    return 0
+                    ;;
+                --net-sockets)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf e= help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -48,6 +48,13 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dev -d 'Accepted for 
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l source -d 'Where the numbers come from' -r -f -a "auto\t'eBPF where it works, else /proc'
 ebpf\t'eBPF, or fail'
 proc\t'/proc only'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net -d 'By which means traffic is counted' -r -f -a "auto\t'The best that this machine allows'
+tracepoint\t'The socket layer\'s tracepoints (6.5 and later)'
+fexit\t'What the protocols\' functions return'
+kprobe\t'Breakpoints and sequence numbers'
+sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
+pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s e -d 'Run this program, report it until it ends, and end with its exit code; takes the rest of the line' -r
@@ -95,6 +102,13 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s c -d 'Stop aft
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s g -d 'Accepted: processes that ended are told from others with their number without cleaning up' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s P -d 'Only these processes; in a trace the others are one row' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s f -d 'Filter of packets, in pcap\'s language; only for --net pcap' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net -d 'By which means traffic is counted' -r -f -a "auto\t'The best that this machine allows'
+tracepoint\t'The socket layer\'s tracepoints (6.5 and later)'
+fexit\t'What the protocols\' functions return'
+kprobe\t'Breakpoints and sequence numbers'
+sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
+pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l dev -d 'The device to capture on; only for --net pcap' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l container -d 'Container of each row too; JSON always has it, with pod and unit'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l idle -d 'Rows that did nothing in the interval too'

@@ -5,12 +5,15 @@
 
 pub mod average;
 pub mod connection;
+pub mod ended;
+pub mod fold;
 pub mod pair;
 pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};
-pub use pair::{departed, keep_departed, pairs};
+pub use ended::Ended;
+pub use pair::{departed, pairs};
 pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};

@@ -55,4 +55,10 @@ pub trait Source {
 
     /// Takes over what the kernel side has ready, so that its buffers never fill.
     fn drain(&mut self) {}
+
+    /// Adds to the last sample of a run what belongs to it and arrived since; says whether more is expected. With
+    /// `closing` nothing is waited for any more.
+    fn late(&mut self, _previous: &Sample, _out: &mut Sample, _closing: bool) -> bool {
+        false
+    }
 }

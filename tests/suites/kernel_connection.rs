@@ -1,10 +1,6 @@
 //! Connections one by one, against what the kernel tells their own processes. Needs root; nothing is skipped.
 
-#[path = "kernel_net/bench.rs"]
-#[expect(dead_code, reason = "kernel_net uses the rest")]
-mod bench;
-
-use bench::{Load, Report};
+use pidstat_tests::traffic::{Load, Report, woken};
 use pidstat_user::{
     clock::Clock,
     rate::connection::changes,
@@ -38,7 +34,7 @@ impl Watch {
     fn run(&mut self, args: &[&str]) -> Vec<Report> {
         let mut load = Load::start(args);
         while load.running() {
-            if self.source.wakeup().is_some_and(|ring| bench::woken(ring, 20)) {
+            if self.source.wakeup().is_some_and(|ring| woken(ring, 20)) {
                 self.source.drain();
             }
         }

@@ -1,10 +1,10 @@
 //! What `kpidstat net` and a link called `nethogs` take.
 
-use super::args::Format;
+use super::args::{Format, NetArg};
 use clap::{Args, ValueEnum};
 
 /// Traffic of processes, connections, containers, remote addresses or services
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(disable_help_flag = true, disable_version_flag = true, version)]
 pub struct NetArgs {
     /// What the rows are
@@ -105,8 +105,16 @@ pub struct NetArgs {
     #[arg(short = 'f', value_name = "EXPR", help_heading = "As in nethogs")]
     pub packets: Option<String>,
 
+    /// By which means traffic is counted
+    #[arg(long, value_name = "RUNG", default_value = "auto", help_heading = "Source")]
+    pub net: NetArg,
+
+    /// For how many sockets the kernel maps have room (65536); what does not fit is counted as lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
+    pub net_sockets: Option<u32>,
+
     /// The device to capture on; only for --net pcap
-    #[arg(long = "dev", value_name = "DEV")]
+    #[arg(long = "dev", value_name = "DEV", help_heading = "Source")]
     pub device: Option<String>,
 
     /// Set where the program is called nethogs

@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
         if trace || live || args.command_lines || args.condition.is_some() {
             facts |= Facts::CMDLINE;
         }
-        let want = Want { facts, ..Want::default() };
+        let want = Want { facts, net: args.net.choice(), net_sockets: args.net_sockets, ..Want::default() };
         Ok(Plan { args, around, schedule, by, columns, choice, want, live, trace })
     }
 
@@ -193,8 +193,11 @@ fn open(plan: &Plan<'_>) -> Result<Box<dyn Source>, String> {
     let source = ebpf::usable(proc_root)
         .and_then(|()| EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), &plan.want))
         .map_err(|reason| format!("eBPF cannot be used: {reason}; {}", reason.remedy()))?;
-    if let Some(why) = source.note() {
-        return Err(why);
+    if let Some(why) = source.net_failure() {
+        return Err(format!("network is not counted: {why}; {}", why.remedy()));
+    }
+    if let Some(note) = source.note() {
+        eprintln!("kpidstat: {note}");
     }
     if !plan.schedule.devices.is_empty() || plan.args.promiscuous || plan.args.packets.is_some() {
         eprintln!(

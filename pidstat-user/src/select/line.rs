@@ -79,7 +79,7 @@ struct LineNames;
 impl Names for LineNames {
     type Name = LineName;
 
-    fn read(&self, text: &str) -> Option<Result<Found<LineName>, ExprError>> {
+    fn read(&self, text: &str, _depth: usize) -> Option<Result<Found<LineName>, ExprError>> {
         let length = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
         let word = text.get(..length).filter(|word| !word.is_empty())?;
         let found = match word {

@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::Host,
+    sample::{End, Host},
 };
 use std::io::Write as _;
 
@@ -34,7 +34,8 @@ impl Sink for Csv {
                 for column in &columns {
                     let _ = write!(out, ",{}", column.id);
                 }
-                out.extend_from_slice(b",exited,command\n");
+                out.extend_from_slice(if frame.origin.net_rung.is_some() { b",net_rung" } else { b"" });
+                out.extend_from_slice(b",exited,exit_code,command\n");
             }
             for row in &table.rows {
                 let task = row.now;
@@ -64,7 +65,14 @@ impl Sink for Csv {
                         Value::Missing(_) => Ok(()),
                     };
                 }
+                if let Some(rung) = &frame.origin.net_rung {
+                    let _ = write!(out, ",{}", rung.as_ref().unwrap_or(&""));
+                }
                 let _ = write!(out, ",{},", u8::from(row.exited));
+                if let End::Exited(exit) = task.end {
+                    let _ = write!(out, "{}", exit.code());
+                }
+                out.push(b',');
                 let line = task.cmdline.as_deref().filter(|_| self.command_lines && task.is_process());
                 field(line.unwrap_or_else(|| task.name()), out);
                 out.push(b'\n');

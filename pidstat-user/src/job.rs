@@ -2,6 +2,7 @@
 
 mod csv;
 pub mod environment;
+mod explore;
 pub mod meta;
 mod net;
 pub mod plot;
@@ -24,6 +25,7 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Explore(args) => explore::run(args),
         Command::Plot(args) => plot::run(args),
     }
 }

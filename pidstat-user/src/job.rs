@@ -3,10 +3,12 @@
 mod csv;
 pub mod environment;
 mod explore;
+pub mod forest;
 pub mod meta;
 mod net;
 pub mod plot;
 mod proc;
+mod query;
 pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
@@ -17,6 +19,7 @@ pub fn run(command: &Command) -> u8 {
         Command::Net(args) => net::run(args),
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
+        Command::Query(args) => query::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

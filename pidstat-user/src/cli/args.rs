@@ -2,7 +2,7 @@
 
 use super::{
     called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, plot::PlotArgs, proc::ProcArgs, pypidstat,
-    record::RecordArgs,
+    query::QueryArgs, record::RecordArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -235,6 +235,8 @@ pub enum Command {
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
     Csv(CsvArgs),
+    /// Finds processes in the tree by JSONPath, and asks SQL about them
+    Query(Box<QueryArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
     /// Shows a recording as a page in the browser, on this machine only

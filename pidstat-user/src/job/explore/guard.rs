@@ -84,8 +84,11 @@ mod tests {
             "VACUUM INTO '/tmp/x'",
             "BEGIN",
         ] {
-            let error = database.prepare(refused).unwrap_err().to_string();
-            assert!(error.contains("not authorized"), "{refused}: {error}");
+            // VACUUM is asked about when it runs.
+            let ran =
+                database.prepare(refused).and_then(|mut statement| statement.query([])?.next().map(|_| ()));
+            let error = ran.unwrap_err().to_string();
+            assert!(error.contains("authoriz"), "{refused}: {error}");
         }
     }
 }

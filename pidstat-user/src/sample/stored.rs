@@ -365,7 +365,9 @@ mod tests {
     fn a_task_comes_back_as_it_was() {
         let task = full();
         assert_eq!(format!("{:?}", copied(&task)), format!("{task:?}"));
-        assert!(!format!("{task:?}").contains("Err"), "{task:?}");
+        // No recording has what the hooks on the scheduler counted.
+        let recorded = format!("{:?}", Task { runs: Ok(Rc::default()), ..task });
+        assert!(!recorded.contains("Err"), "{recorded}");
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub use cgroup::Cgroup;
 pub use facts::{Facts, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
-pub use task::{Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic};
+pub use task::{
+    Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
+};
 pub use tree::Tree;
 
 /// Why a value is absent.

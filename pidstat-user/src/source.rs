@@ -3,6 +3,7 @@
 pub mod ebpf;
 pub mod procfs;
 pub mod replay;
+pub mod taskstats;
 
 use crate::{
     clock::Clock,

@@ -156,7 +156,7 @@ pub(super) const CHILDREN: Report = Report {
 
 /// Whether a time grew by so much that two decimals show it. Nearly every task runs for some microseconds, and rows of
 /// zeros help nobody; where only ticks are known, one tick is always enough, as in sysstat.
-fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
+pub(super) fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
     let tick_ns = row.span.tick_ns;
     if tick_ns > 1 {
         return row.changed(|task| time_ns(task) / tick_ns);

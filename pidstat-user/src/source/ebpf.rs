@@ -16,6 +16,7 @@ pub use namespace::usable;
 use super::{
     Source, SourceError,
     procfs::{self, Reader, Users, machine::Machine},
+    taskstats::waits::Filler,
 };
 use crate::{
     clock::Clock,
@@ -46,6 +47,10 @@ pub struct EbpfSource {
     net: Option<Result<Net, Reason>>,
     /// If connections are asked for.
     connections: Option<Connections>,
+    /// If delays are asked for.
+    filler: Option<Filler>,
+    /// Whether the kernel measured delays at the start.
+    delays_on: Option<bool>,
     losses: Losses,
 }
 
@@ -72,17 +77,19 @@ impl EbpfSource {
             None => Err(Missing::NotAsked),
         };
         let walk = Walk::open(&kernel, namespace.level, want, &host, traffic)?;
-        let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         Ok(EbpfSource {
             host,
             want: want.clone(),
             walk,
             hidden: Hidden::new(traffic),
-            reader,
             users: Users::machine(),
             machine: Machine::new(proc_root),
             net,
             connections,
+            delays_on: reader.delays_switched_on(),
+            filler: want.facts.has(Facts::WAITS).then(|| Filler::open(true)),
+            reader,
             losses: Losses::default(),
         })
     }
@@ -156,6 +163,9 @@ impl Source for EbpfSource {
             self.walk.sort(&mut out.tasks);
         }
         self.files_of_tasks(out);
+        if let Some(filler) = &mut self.filler {
+            filler.fill(&mut out.tasks);
+        }
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
@@ -168,8 +178,10 @@ impl Source for EbpfSource {
     }
 
     fn note(&self) -> Option<String> {
-        let why = self.net.as_ref()?.as_ref().err()?;
-        Some(format!("network is not counted: {why}"))
+        let net = self.net.as_ref().and_then(|net| net.as_ref().err());
+        let net = net.map(|why| format!("network is not counted: {why}"));
+        let delays = self.filler.as_ref().and_then(|filler| filler.note(self.delays_on));
+        [net, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

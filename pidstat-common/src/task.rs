@@ -50,6 +50,12 @@ offsets! {
         rt_priority,
         /// The process's shared part.
         signal,
+        /// How it takes signals.
+        sighand,
+        /// `sighand_struct`: what it does with SIGCHLD.
+        sigchld_handler,
+        /// `sighand_struct`: SA_* of SIGCHLD.
+        sigchld_flags,
         /// Nanoseconds after boot.
         start_boottime,
         /// Tick-sampled user time.
@@ -100,12 +106,18 @@ offsets! {
         prev_stime,
         /// Counts the execs of the task.
         exec_id,
+        /// What `wait` gives of the thread.
+        exit_code,
         /// `cred`: real user.
         cred_uid,
         /// `struct pid`: depth of its PID namespace.
         pid_level,
         /// Number in the PID namespace of the reader: `numbers[LEVEL].nr`.
         pid_number,
+        /// That namespace: `numbers[LEVEL].ns`.
+        pid_ns,
+        /// `pid_namespace`: its inode number.
+        ns_inum,
         /// `signal_struct`: threads alive.
         sig_nr_threads,
         /// Sums over the threads that are gone.
@@ -152,6 +164,16 @@ offsets! {
         sig_cmin_flt,
         /// See `sig_cutime`.
         sig_cmaj_flt,
+        /// Threads that have not begun to die.
+        sig_live,
+        /// SIGNAL_*.
+        sig_flags,
+        /// What `wait` gives of the process, if it ended as a whole.
+        sig_group_exit_code,
+        /// The thread that calls exec and waits for the others to die; NULL otherwise.
+        sig_group_exec_task,
+        /// Most pages that were resident at a time.
+        sig_maxrss,
         /// Sequence count of `stats_lock`: odd while a dying thread's counters move to the sums.
         sig_seq,
         /// `task_delay_info`: block I/O.
@@ -186,6 +208,10 @@ pub mod want {
     pub const DELAYS: u32 = 1 << 1;
     /// The cgroup's id.
     pub const CGROUP: u32 = 1 << 2;
+    /// What dead threads waited for a CPU; the hooks on exits must be attached.
+    pub const DEAD: u32 = 1 << 3;
+    /// I/O without that of reaped children; the hooks on exits must be attached.
+    pub const OWN_IO: u32 = 1 << 4;
 }
 
 /// Bits of [`Thread::kind`].
@@ -194,6 +220,10 @@ pub mod kind {
     pub const LEADER: u32 = 1;
     /// The kernel measures this task's delays.
     pub const DELAYS: u32 = 1 << 1;
+    /// The thread is dying and its waiting time is already among that of the dead.
+    pub const COUNTED: u32 = 1 << 2;
+    /// From this bit on: how many threads of the process were counted so far, cut to what fits.
+    pub const DEATHS_SHIFT: u32 = 8;
 }
 
 /// Number of counters in `task_io_accounting`, in the order rchar, wchar, syscr, syscw, read, write, cancelled bytes.
@@ -303,6 +333,12 @@ pub struct Group {
     pub prev_stime: u64,
     /// Children waited for: user, system and guest time, minor and major faults.
     pub children: [u64; 5],
+    /// Time that dead threads were runnable without a CPU.
+    pub dead_wait: u64,
+    /// Times that dead threads were put on a CPU.
+    pub dead_timeslices: u64,
+    /// Minor faults of the reaped children that `io` is without; those of all are in `children`.
+    pub reaped_min_flt: u64,
 }
 
 /// The record of a first thread.
@@ -316,9 +352,8 @@ pub struct Leader {
 }
 
 const _: () = assert!(size_of::<Thread>() == 240 && align_of::<Thread>() == 8);
-const _: () = assert!(size_of::<Group>() == 224 && align_of::<Group>() == 8);
-// The record is built on the program's stack, which has 512 bytes.
-const _: () = assert!(size_of::<Leader>() == 464);
+const _: () = assert!(size_of::<Group>() == 248 && align_of::<Group>() == 8);
+const _: () = assert!(size_of::<Leader>() == 488);
 const _: () = assert!(align_of::<TaskOffsets>() == 4);
 
 // SAFETY: repr(C), u32 only, so no padding and every bit pattern is valid.

@@ -1,19 +1,32 @@
-//! The task family: one record per task from `iter/task`, the leader's with its process's part.
+//! The task family: one record per task from `iter/task`, the leader's with its process's part, and one per process that
+//! ended.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(
+    internal_features,
+    reason = "the BPF target has no AtomicU64::fetch_add; the intrinsic is what there is"
+)]
 
+#[path = "task/exits.rs"]
+mod exits;
 mod field;
+#[path = "task/groups.rs"]
+mod groups;
 
 use aya_ebpf::{
     bindings::seq_file,
     helpers::{bpf_get_current_pid_tgid, bpf_seq_write, generated::bpf_probe_read_kernel},
 };
 use core::{
-    mem::{MaybeUninit, offset_of, size_of},
-    ptr::addr_of_mut,
+    mem::{offset_of, size_of},
+    ptr::{addr_of_mut, null, read_volatile},
 };
 use field::{constant, pointer_at, u32_at, u64_at};
-use pidstat_common::task::{Group, Leader, TaskOffsets, Thread, kind, want};
+use pidstat_common::{
+    exit::GroupEntry,
+    task::{Group, Leader, TaskOffsets, Thread, kind, want},
+};
 
 #[unsafe(no_mangle)]
 static OFFSETS: TaskOffsets = TaskOffsets::ABSENT;
@@ -23,6 +36,12 @@ static WANT: u32 = 0;
 /// Depth of the reader's PID namespace; 0 in the initial one.
 #[unsafe(no_mangle)]
 static LEVEL: u32 = 0;
+/// Inode number of that namespace; not used in the initial one.
+#[unsafe(no_mangle)]
+static NS_INUM: u32 = 0;
+/// From so many bytes on in the ring of ended processes the reader is woken.
+#[unsafe(no_mangle)]
+static RING_WAKEUP: u32 = 0;
 
 /// What the kernel hands to `iter/task`.
 #[repr(C)]
@@ -40,18 +59,21 @@ struct Meta {
 
 macro_rules! offset {
     ($field:ident) => {
-        constant(&OFFSETS.$field)
+        $crate::field::constant(&$crate::OFFSETS.$field)
     };
 }
+use offset;
 
 macro_rules! put {
     ($record:ident . $field:ident $([$index:literal])? = $value:expr) => {{
         let value = $value;
         // Volatile, or the compiler calls memset and memcpy, which it then makes into byte loops.
-        core::ptr::write_volatile(addr_of_mut!((*$record).$field $([$index])?), value)
+        core::ptr::write_volatile(core::ptr::addr_of_mut!((*$record).$field $([$index])?), value)
     }};
 }
+use put;
 
+const PF_EXITING: u32 = 0x4;
 const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// Writes the record of one task.
@@ -79,19 +101,25 @@ pub unsafe extern "C" fn ps_task(context: *const Context) -> i32 {
         if signal.is_null() || tid == 0 || tgid == 0 {
             return 0;
         }
-        let mut record = MaybeUninit::<Leader>::uninit();
-        let record = record.as_mut_ptr();
+        let Some(record) = groups::RECORD.get_ptr_mut(0) else { return 0 };
         let own = addr_of_mut!((*record).thread);
         let out = (*(*context).meta).seq;
         let before = u32_at(signal, offset!(sig_seq));
         if global_tid == global_tgid {
-            thread(own, task, tid, tgid, kind::LEADER);
-            group(addr_of_mut!((*record).group), task, signal, global_tgid);
+            let what = thread(own, task, tid, tgid) | kind::LEADER;
+            // Most processes have neither dead threads nor reaped children.
+            let several =
+                u32_at(signal, offset!(sig_nr_threads)) > 1 || u64_at(signal, offset!(sig_sum_exec)) > 0;
+            let waited = u64_at(signal, offset!(sig_cmin_flt)) > 0 || u64_at(signal, offset!(sig_cutime)) > 0;
+            let entry = entry(signal, several || waited);
+            group(addr_of_mut!((*record).group), task, signal, global_tgid, entry);
             consistency(own, signal, before);
+            deaths(own, task, entry, what);
             bpf_seq_write(out, record.cast(), size_of::<Leader>() as u32);
         } else {
-            thread(own, task, tid, tgid, 0);
+            let what = thread(own, task, tid, tgid);
             consistency(own, signal, before);
+            deaths(own, task, entry(signal, true), what);
             bpf_seq_write(out, record.cast(), size_of::<Thread>() as u32);
         }
     }
@@ -146,8 +174,40 @@ unsafe fn consistency(r: *mut Thread, signal: *const u8, before: u32) {
     }
 }
 
+/// What the exit hooks keep of a process; NULL if there is nothing.
 #[inline(always)]
-unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32, mut what: u32) {
+unsafe fn entry(signal: *const u8, any: bool) -> *const GroupEntry {
+    if constant(&WANT) & (want::DEAD | want::OWN_IO) == 0 || !any {
+        return null();
+    }
+    // SAFETY: a typed `signal_struct`.
+    unsafe { groups::find(signal).map_or(null(), |entry| entry.cast_const()) }
+}
+
+/// Writes the kind of record, with how many threads of the process are counted among the dead, and whether this one is.
+#[inline(always)]
+unsafe fn deaths(r: *mut Thread, task: *const u8, entry: *const GroupEntry, mut what: u32) {
+    // SAFETY: as in `ps_task`; the entry is a live map value.
+    unsafe {
+        if !entry.is_null() {
+            let done = read_volatile(&raw const (*entry).done);
+            let dying = u32_at(task, offset!(flags)) & PF_EXITING != 0;
+            if dying && groups::COUNTED.get_ptr(task as u64).is_some() {
+                what |= kind::COUNTED;
+            }
+            what |= (done as u32) << kind::DEATHS_SHIFT;
+            if read_volatile(&raw const (*entry).begun) != done {
+                put!(r.seq = (*r).seq | 1);
+            }
+        }
+        put!(r.kind = what);
+    }
+}
+
+/// Writes a thread's own figures; returns the bits of its kind.
+#[inline(always)]
+unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32) -> u32 {
+    let mut what = 0;
     // SAFETY: as in `ps_task`.
     unsafe {
         put!(r.tid = tid);
@@ -190,17 +250,48 @@ unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32, mut what:
             }
         }
         put!(r.block_io = block_io);
-        put!(r.kind = what);
         put!(r.prev_utime = u64_at(task, offset!(prev_utime)));
         put!(r.prev_stime = u64_at(task, offset!(prev_stime)));
         let comm = addr_of_mut!((*r).comm).cast::<u64>();
         comm.write_volatile(u64_at(task, offset!(comm)));
         comm.add(1).write_volatile(u64_at(task, offset!(comm) + 8));
     }
+    what
+}
+
+/// Inode of the directory of the task's cgroup; 0 if that is not asked for.
+#[inline(always)]
+unsafe fn cgroup(task: *const u8) -> u64 {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        if constant(&WANT) & want::CGROUP == 0
+            || offset!(cgroups) == 0
+            || offset!(dfl_cgrp) == 0
+            || offset!(cgroup_kn) == 0
+        {
+            return 0;
+        }
+        let set = pointer_at(task, offset!(cgroups));
+        if set.is_null() {
+            return 0;
+        }
+        let group = pointer_at(set, offset!(dfl_cgrp));
+        if group.is_null() {
+            return 0;
+        }
+        let node = pointer_at(group, offset!(cgroup_kn));
+        if node.is_null() { 0 } else { u64_at(node, offset!(kn_id)) }
+    }
 }
 
 #[inline(always)]
-unsafe fn group(r: *mut Group, task: *const u8, signal: *const u8, global_tgid: u32) {
+unsafe fn group(
+    r: *mut Group,
+    task: *const u8,
+    signal: *const u8,
+    global_tgid: u32,
+    entry: *const GroupEntry,
+) {
     // SAFETY: as in `ps_task`.
     unsafe {
         put!(r.global_tgid = global_tgid);
@@ -218,20 +309,7 @@ unsafe fn group(r: *mut Group, task: *const u8, signal: *const u8, global_tgid: 
         }
         put!(r.ppid = ppid);
         memory(r, task);
-        let mut cgroup = 0;
-        if constant(&WANT) & want::CGROUP != 0 && offset!(cgroups) != 0 && offset!(dfl_cgrp) != 0 {
-            let set = pointer_at(task, offset!(cgroups));
-            if !set.is_null() {
-                let group = pointer_at(set, offset!(dfl_cgrp));
-                if !group.is_null() && offset!(cgroup_kn) != 0 {
-                    let node = pointer_at(group, offset!(cgroup_kn));
-                    if !node.is_null() {
-                        cgroup = u64_at(node, offset!(kn_id));
-                    }
-                }
-            }
-        }
-        put!(r.cgroup = cgroup);
+        put!(r.cgroup = cgroup(task));
         put!(r.utime = u64_at(signal, offset!(sig_utime)));
         put!(r.stime = u64_at(signal, offset!(sig_stime)));
         put!(r.gtime = u64_at(signal, offset!(sig_gtime)));
@@ -241,13 +319,27 @@ unsafe fn group(r: *mut Group, task: *const u8, signal: *const u8, global_tgid: 
         put!(r.min_flt = u64_at(signal, offset!(sig_min_flt)));
         put!(r.maj_flt = u64_at(signal, offset!(sig_maj_flt)));
         let io = constant(&WANT) & want::IO != 0;
-        put!(r.io[0] = if io { u64_at(signal, offset!(sig_rchar)) } else { 0 });
-        put!(r.io[1] = if io { u64_at(signal, offset!(sig_wchar)) } else { 0 });
-        put!(r.io[2] = if io { u64_at(signal, offset!(sig_syscr)) } else { 0 });
-        put!(r.io[3] = if io { u64_at(signal, offset!(sig_syscw)) } else { 0 });
-        put!(r.io[4] = if io { u64_at(signal, offset!(sig_read_bytes)) } else { 0 });
-        put!(r.io[5] = if io { u64_at(signal, offset!(sig_write_bytes)) } else { 0 });
-        put!(r.io[6] = if io { u64_at(signal, offset!(sig_cancelled_write_bytes)) } else { 0 });
+        let own = constant(&WANT) & want::OWN_IO != 0 && !entry.is_null();
+        macro_rules! io {
+            ($($index:literal $field:ident)+) => { $(
+                put!(r.io[$index] = if !io {
+                    0
+                } else if own {
+                    // What wait() added of a child, the child reports itself.
+                    u64_at(signal, offset!($field)).wrapping_sub((*entry).reaped_io[$index])
+                } else {
+                    u64_at(signal, offset!($field))
+                });
+            )+ };
+        }
+        io!(
+            0 sig_rchar 1 sig_wchar 2 sig_syscr 3 sig_syscw 4 sig_read_bytes 5 sig_write_bytes
+            6 sig_cancelled_write_bytes
+        );
+        let dead = constant(&WANT) & want::DEAD != 0 && !entry.is_null();
+        put!(r.dead_wait = if dead { (*entry).wait_ns } else { 0 });
+        put!(r.reaped_min_flt = if entry.is_null() { 0 } else { (*entry).reaped_min_flt });
+        put!(r.dead_timeslices = if dead { (*entry).timeslices } else { 0 });
         put!(r.prev_utime = u64_at(signal, offset!(sig_prev_utime)));
         put!(r.prev_stime = u64_at(signal, offset!(sig_prev_stime)));
         put!(r.children[0] = u64_at(signal, offset!(sig_cutime)));

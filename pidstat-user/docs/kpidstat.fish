@@ -75,12 +75,25 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this h
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
 csv\t'One line per row'
 pprint\t'What Python\'s pprint prints'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s w -l sleep -d 'Seconds between repetitions' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s s -l stat -d 'Rows of stat (the default)'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s S -l status -d 'Rows of status'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s i -l io -d 'Rows of io'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s t -l titles -d 'A line of titles before the first row of each kind'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s r -l repeat -d 'Again and again until interrupted'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s p -l processes -d 'All processes, but not their threads'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first column with the time of the pass, seconds since the epoch'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r
@@ -104,3 +117,22 @@ proc\t'/proc only'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-query-file -d 'An SQL query in a file, with the columns ts, pid and value; it may use :after, :before and :pid_list' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-value-expr -d 'An SQL expression over the columns of a recorded row' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s a -l after -d 'Only points from this time on, in UTC, like 2000-01-01T00:00:00' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s b -l before -d 'Only points up to this time' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s p -l pid-list -d 'Only these processes' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l style -d 'Colours, like DarkStyle or LightSolarizedStyle; without it, light or dark as the viewer is' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l formatter -d 'How values are written: human_readable, default, significant, integer or raw' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l title -d 'A title of your own' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s e -l epsilon -d 'Leave out points nearer than this to the line without them (Ramer-Douglas-Peucker)' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s w -l moving-average-window -d 'Centred moving average of so many points, before points are left out' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l png -d 'Write PNG whatever the file is called'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l csv -d 'Write the points whatever the file is called'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s s -l share-y-axis -d 'One axis for all queries'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s l -l logarithmic -d 'Logarithmic scale; what is not above zero is left out'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l no-dots -d 'No dots on the lines near the labels of the time axis'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l relative-time -d 'Time since the first point instead of the time of day'

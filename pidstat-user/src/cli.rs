@@ -3,10 +3,12 @@
 pub mod args;
 mod called;
 mod choice;
+pub mod csv;
 pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod plan;
+pub mod plot;
 pub mod proc;
 mod pypidstat;
 pub mod record;

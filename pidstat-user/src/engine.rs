@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Forest, Row, Span},
-    sample::{Facts, Missing, Pids, Sample, Task, Want},
+    rate::{self, Averages, Ended, Forest, Row, Span},
+    sample::{End as SampleEnd, Facts, Missing, Pids, Sample, Task, Want},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
@@ -29,6 +29,7 @@ use std::{
     os::fd::AsFd as _,
     path::Path,
     process::Child,
+    time::Duration,
 };
 use wait::{Signals, Ticks};
 
@@ -104,6 +105,11 @@ fn open_ebpf(want: &Want) -> Result<EbpfSource, Reason> {
     EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), want)
 }
 
+/// How long the last report waits for records of processes that ended before it, and how often it looks.
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// See [`LATE_MAX`].
+const LATE_STEP: Duration = Duration::from_millis(10);
+
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
@@ -116,6 +122,7 @@ struct Run<'a> {
     before: Sample,
     now: Sample,
     averages: Averages,
+    ended: Ended,
     shown_ever: bool,
     /// Samples shown so far.
     taken: u64,
@@ -144,6 +151,7 @@ impl<'a> Run<'a> {
             before: Sample::default(),
             now: Sample::default(),
             averages: Averages::default(),
+            ended: Ended::default(),
             shown_ever: false,
             taken: 0,
             follow: plan.follow.clone(),
@@ -185,8 +193,8 @@ impl<'a> Run<'a> {
                 }
                 other => other?,
             }
-            if self.sink.wants_averages() {
-                rate::keep_departed(&self.before, &mut self.now);
+            if self.plan.count == Some(self.taken + 1) {
+                self.wait_for_late(&mut signals).await;
             }
             drop_stackless(self.plan, &mut self.dropped, &mut self.now);
             if let Some(follow) = &mut self.follow {
@@ -196,18 +204,39 @@ impl<'a> Run<'a> {
                 baseline.tasks.retain(|task| find(&self.now, task).is_some());
             }
             let shown = self.show(&baseline, false)?;
+            if self.sink.wants_averages() {
+                let span = Span::between(&self.before, &self.now, 1, self.plan.of_machine);
+                self.ended.add(&self.before, &self.now, &span);
+            }
             self.averages.add(&self.now);
+            let leaving = self.now.departed.iter().any(|task| matches!(task.end, SampleEnd::Leaving { .. }));
             mem::swap(&mut self.before, &mut self.now);
             self.taken += 1;
-            all_gone = !shown && self.plan.is_listed();
+            all_gone = !shown && !leaving && self.plan.is_listed();
         }
         self.sink.stop(end, &mut self.out);
         if self.sink.wants_averages() && self.taken > 0 && !all_gone {
             mem::swap(&mut self.before, &mut self.now);
+            self.ended.put_into(&mut self.now);
             self.show(&baseline, true)?;
         }
         let outcome = self.finish()?;
         Ok(signals.program_code().map_or(outcome, Outcome::ProgramEnded))
+    }
+
+    /// Processes that ended before the last sample send their records later; the report waits for them, but not for long.
+    async fn wait_for_late(&mut self, signals: &mut Signals) {
+        let end = tokio::time::Instant::now() + LATE_MAX;
+        while self.source.late(&self.before, &mut self.now, tokio::time::Instant::now() >= end) {
+            tokio::select! {
+                biased;
+                () = signals.any() => {
+                    self.source.late(&self.before, &mut self.now, true);
+                    return;
+                }
+                () = tokio::time::sleep(LATE_STEP) => {}
+            }
+        }
     }
 
     fn since_boot(mut self) -> Result<Outcome, Failure> {
@@ -287,7 +316,7 @@ fn rows<'a>(
 ) -> impl Iterator<Item = Row<'a>> {
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
     let departed = rate::departed(before, now, span).filter(move |row| {
-        traffic
+        (traffic || !row.traffic_only)
             && match &plan.want.pids {
                 Pids::All => true,
                 Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),

@@ -1,7 +1,9 @@
 //! The subcommands, one file each: like the engine, they join the stages.
 
+mod csv;
 pub mod environment;
 pub mod meta;
+pub mod plot;
 mod proc;
 pub mod record;
 
@@ -11,6 +13,7 @@ use crate::cli::{args::Command, doctor, exit};
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
+        Command::Csv(args) => csv::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {
@@ -19,5 +22,6 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Plot(args) => plot::run(args),
     }
 }

@@ -4,11 +4,15 @@
 //! not in the earlier sample starts from zero only if it was born since.
 
 pub mod average;
+pub mod ended;
+pub mod fold;
 pub mod pair;
+pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};
-pub use pair::{departed, keep_departed, pairs};
+pub use ended::Ended;
+pub use pair::{departed, pairs};
 pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};

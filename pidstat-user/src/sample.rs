@@ -17,7 +17,7 @@ pub use facts::{Facts, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{
-    Comm, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
+    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
 };
 pub use tree::Tree;
 
@@ -89,9 +89,9 @@ pub struct Sample {
     pub system: System,
     /// Sorted by [`TaskKey`]'s order: ascending tgid, the process row (tid 0) before its threads.
     pub tasks: Vec<Task>,
-    /// Traffic that hooks saw for processes which are in no row: ended, or outside this PID namespace (`tgid` 0).
-    /// Each carries key, comm, uid and traffic; everything else is `Gone`. Sorted like `tasks`. Cumulative, and kept
-    /// from sample to sample, so that a difference is exact.
+    /// Processes that are in no row any more, as their `end` says: those that ended, once each, in the sample in which
+    /// their record arrived; those whose record is still to come; and traffic of processes that are outside this PID
+    /// namespace (`tgid` 0) or of which nothing else is known. Sorted like `tasks`, cumulative like them.
     pub departed: Vec<Task>,
     /// Connections, if they are asked for: all that live, and those that ended since the sample before. Sorted by key.
     pub connections: Vec<Connection>,

@@ -2,6 +2,7 @@
 
 pub mod expr;
 pub mod follow;
+pub mod jsonpath;
 pub mod name;
 mod near;
 pub mod order;

@@ -1,5 +1,6 @@
 //! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants.
 
+pub mod database;
 pub mod ebpf;
 pub mod procfs;
 pub mod replay;
@@ -55,4 +56,10 @@ pub trait Source {
 
     /// Takes over what the kernel side has ready, so that its buffers never fill.
     fn drain(&mut self) {}
+
+    /// Adds to the last sample of a run what belongs to it and arrived since; says whether more is expected. With
+    /// `closing` nothing is waited for any more.
+    fn late(&mut self, _previous: &Sample, _out: &mut Sample, _closing: bool) -> bool {
+        false
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod golden;
 pub mod oracle;
+pub mod procpath;
 pub mod sandwich;
 pub mod tool;
 pub mod watcher;

@@ -3,7 +3,7 @@
 use pidstat_tests::tool;
 use pidstat_user::{
     column::{REPORTS, Unit, Value},
-    rate::{Averages, Before, Forest, Row, Span, departed, keep_departed, pairs},
+    rate::{Averages, Before, Ended, Forest, Row, Span, departed, pairs},
     sample::{
         Comm, Cpu, Delays, Faults, Io, Memory, Missing, Sample, Sched, Stack, Switches, System, Task,
         TaskKey, Traffic,
@@ -94,13 +94,15 @@ proptest! {
     fn no_number_is_garbage(
         before in a_sample(), now in a_sample(), exact: bool, of_machine: bool, forget: bool,
     ) {
+        let span = Span::between(&before, &now, if exact { 1 } else { 10_000_000 }, of_machine);
         let mut now = now;
-        keep_departed(&before, &mut now);
+        let mut ended = Ended::default();
+        ended.add(&before, &now, &span);
+        ended.put_into(&mut now);
         let mut averages = Averages::default();
         for sample in [&before, &now, &now] {
             averages.add(sample);
         }
-        let span = Span::between(&before, &now, if exact { 1 } else { 10_000_000 }, of_machine);
         let rows = || pairs(&before, &now, &span, forget).chain(departed(&before, &now, &span));
         let of_run = || rows().map(|row| Row { sums: averages.of(row.now.key), ..row });
         for row in rows().chain(of_run()) {

@@ -129,38 +129,45 @@ const WHOLE: [Station; 5] = [
     },
 ];
 
-/// Measures, prints the table, and keeps it in the documentation unless `quick`.
+/// Measures, prints the table, and keeps it in the documentation unless `quick`. With `only`, the contenders whose name has
+/// that in it; with `at`, only populations of that size; either way nothing is judged.
 ///
 /// # Errors
 /// A promise that is binding is broken, or it could not be measured.
-pub fn bench(quick: bool) -> Result<()> {
+pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     if !command::is_root() {
         bail!("the bench needs namespaces and eBPF; run it as root");
     }
-    let field = contender::gather()?;
+    let mut field = contender::gather()?;
+    let part = only.is_some() || at.is_some();
+    field.contenders.retain(|contender| only.is_none_or(|only| contender.name.contains(only)));
     let began = Instant::now();
     let deadline = began + Duration::from_secs(if quick { 270 } else { 38 * 60 });
     let mut results = Results { missing: field.absent.clone(), ..Results::default() };
     let stations: &[Station] = if quick { &QUICK } else { &WHOLE };
-    // First, while there is time for certain.
-    say("bench: round trips over loopback");
-    let (rounds, trips) = if quick { (1, 20_000) } else { (7, 50_000) };
-    match network::play(&field.kpidstat, rounds, trips) {
-        Ok((trips, absent)) => {
-            results.trips = trips;
-            results.missing.extend(absent);
+    let stations: Vec<&Station> =
+        stations.iter().filter(|station| at.is_none_or(|at| station.population.size() == at)).collect();
+    if !part {
+        // First, while there is time for certain.
+        say("bench: round trips over loopback");
+        let (rounds, trips) = if quick { (1, 20_000) } else { (7, 50_000) };
+        match network::play(&field.kpidstat, rounds, trips) {
+            Ok((trips, absent)) => {
+                results.trips = trips;
+                results.missing.extend(absent);
+            }
+            Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
         }
-        Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
     }
-    for station in stations {
+    for station in &stations {
         say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
         measure_at(station, &field, deadline, &mut results)?;
     }
-    let bars = bars::judge(&results, &field.contenders);
+    let bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
     let populations: Vec<Population> = stations.iter().map(|station| station.population).collect();
     let text = head(quick)? + &table::render(&results, &field.contenders, &populations, &bars);
     println!("{text}");
-    if !quick {
+    if !quick && !part {
         fs::write(command::root().join(DOC), text)?;
         say(format_args!("bench: written to {DOC}"));
     }

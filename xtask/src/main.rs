@@ -8,6 +8,7 @@ mod command;
 mod fresh;
 mod r#gen;
 mod lint;
+mod pypi;
 mod run;
 mod setup;
 mod snapshot;
@@ -75,6 +76,12 @@ enum Verb {
         /// In less than five minutes: fewer rounds, fewer programs, at most 10 000 processes.
         #[arg(long)]
         quick: bool,
+        /// Only those whose name has this in it; nothing is judged, nothing is written.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Only where there are so many processes or threads.
+        #[arg(long, value_name = "NUMBER")]
+        at: Option<usize>,
     },
     /// Take this machine into DIR as instants that `kpidstat --root DIR` plays, scrubbed of names.
     Snapshot(snapshot::Wanted),
@@ -108,7 +115,7 @@ fn carry_out(verb: Verb) -> Result<()> {
         Verb::Tidy => tidy::tidy(),
         Verb::Gen { check } => r#gen::generate(check),
         Verb::Bless => bless::bless(),
-        Verb::Bench { quick } => bench::bench(quick),
+        Verb::Bench { quick, only, at } => bench::bench(quick, only.as_deref(), at),
         Verb::Snapshot(wanted) => snapshot::snapshot(&wanted),
         Verb::Fresh { commands } => fresh::fresh(&commands),
     }

@@ -3,6 +3,7 @@
 use crate::{
     apt,
     command::{self, cargo, run, say},
+    pypi,
     toolchain::{self, BPF_LINKER_VERSION},
     unpacked::Unpacked,
 };
@@ -74,6 +75,7 @@ pub fn setup(tests: bool) -> Result<()> {
     }
     if tests {
         ensure(&TESTS)?;
+        pypi::program(pypi::PROCPATH, "procpath")?;
         qemu()?;
     }
     say("ready");

@@ -1,6 +1,6 @@
 //! What was typed, as clap understands it.
 
-use super::{called, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -223,8 +223,12 @@ pub enum Command {
     Doctor,
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
+    /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
+    Csv(CsvArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Draws a recording: lines over time as SVG or PNG
+    Plot(Box<PlotArgs>),
 }
 
 /// What `-T` takes.

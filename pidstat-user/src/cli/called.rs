@@ -3,7 +3,8 @@
 use std::{ffi::OsString, path::Path};
 
 /// Names, and the subcommand that takes their options; a name without one takes subcommands of its own, as ours does.
-const NAMES: [(&str, Option<&str>); 1] = [("procpath", None)];
+const NAMES: [(&str, Option<&str>); 3] =
+    [("linuxprocfs", Some("csv")), ("linuxprocfs.py", Some("csv")), ("procpath", None)];
 
 /// Puts the subcommand in that the program's name stands for.
 pub(super) fn translate(mut arguments: Vec<OsString>) -> Vec<OsString> {

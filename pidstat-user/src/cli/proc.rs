@@ -1,7 +1,7 @@
 //! `kpidstat proc`: what one file of the kernel says of processes.
 
 use super::args::PidArg;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
 /// The command line of `proc`.
@@ -11,6 +11,10 @@ use std::path::PathBuf;
     after_help = "One process is printed as the file's own shape, several as a list. Fields and units: man kpidstat."
 )]
 pub struct ProcArgs {
+    /// Print this help
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    help: Option<bool>,
+
     /// Which file
     #[arg(value_name = "READER")]
     pub reader: ReaderArg,

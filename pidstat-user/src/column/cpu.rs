@@ -3,7 +3,7 @@
 use super::{Column, Report, Scope, Unit, Value};
 use crate::{
     rate::Row,
-    sample::{Facts, Missing, Reading, Task},
+    sample::{End, Facts, Missing, Reading, Task},
 };
 
 /// CPU time of the task.
@@ -157,6 +157,10 @@ pub(super) const CHILDREN: Report = Report {
 /// Whether a time grew by so much that two decimals show it. Nearly every task runs for some microseconds, and rows of
 /// zeros help nobody; where only ticks are known, one tick is always enough, as in sysstat.
 pub(super) fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
+    // Of a process that ended, this is the only report there will ever be.
+    if let End::Exited(_) = row.now.end {
+        return row.changed(time_ns);
+    }
     let tick_ns = row.span.tick_ns;
     if tick_ns > 1 {
         return row.changed(|task| time_ns(task) / tick_ns);

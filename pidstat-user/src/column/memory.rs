@@ -3,7 +3,7 @@
 use super::{Column, NO_LETTER, Report, Scope, Unit, Value};
 use crate::{
     rate::{Level, Row},
-    sample::{Facts, Missing, Reading, Task},
+    sample::{End, Facts, Missing, Reading, Task},
 };
 
 /// Faults and memory of the task.
@@ -44,7 +44,10 @@ pub(super) const TASK: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "Virtual memory of the whole task.",
-            read: |row| row.level(|task| Ok(task.memory.virtual_bytes >> 10), |sums| sums.virtual_kib).into(),
+            read: |row| match row.now.end {
+                End::Exited(_) => Value::Missing(Missing::Gone),
+                _ => row.level(|task| Ok(task.memory.virtual_bytes >> 10), |sums| sums.virtual_kib).into(),
+            },
         },
         Column {
             id: "rss_kib",
@@ -54,7 +57,7 @@ pub(super) const TASK: Report = Report {
             unit: Unit::Kib,
             needs: Facts::NONE,
             machine_only: false,
-            help: "Memory that is not swapped out.",
+            help: "Memory that is not swapped out; of a process that ended, the most there was.",
             read: |row| resident_kib(row).into(),
         },
         Column {

@@ -126,6 +126,11 @@ impl Object {
         attach(found, program.hook, &self.hooks).map_err(|error| Reason::of_program(&error))
     }
 
+    /// What must be kept for the hooks to stay: the types behind them, some megabytes, are needed no more.
+    pub fn into_ebpf(self) -> Ebpf {
+        self.ebpf
+    }
+
     /// aya's view of the object, for its maps.
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf

@@ -3,9 +3,13 @@
 use super::{
     btf::Btf,
     ladder::{Family, Globals, Hook, Program, Rung},
+    net::PidNamespace,
     reason::Reason,
 };
-use pidstat_common::task::{TaskOffsets, want};
+use pidstat_common::{
+    exit::{RING_BYTES, waiting_max},
+    task::{TaskOffsets, want},
+};
 
 /// Writes one record per task.
 pub const WALK: Program = Program { name: "ps_task", hook: Hook::Iter("task") };
@@ -13,21 +17,32 @@ pub const WALK: Program = Program { name: "ps_task", hook: Hook::Iter("task") };
 /// Finds the depth of the reader's PID namespace; needed outside the initial one only.
 pub const LEVEL: Program = Program { name: "ps_level", hook: Hook::Iter("task") };
 
+/// Sends the record of a process that is freed. Attached before [`EXIT`], so that whatever that one notes is used up.
+pub const FREE: Program = Program { name: "ps_free", hook: Hook::Tracepoint("sched_process_free") };
+/// Keeps a dying process's identity and a dying thread's waiting time.
+pub const EXIT: Program = Program { name: "ps_exit", hook: Hook::Tracepoint("sched_process_exit") };
+
 /// The object and its one rung.
 pub const FAMILY: Family = Family {
     name: "task",
     object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/task.o")),
-    rungs: &[Rung { name: "iterator", programs: &[WALK, LEVEL] }],
-    globals: |btf| globals(btf, want::IO | want::DELAYS | want::CGROUP, 0),
+    rungs: &[Rung { name: "iterator", programs: &[WALK, LEVEL, FREE, EXIT] }],
+    globals: |btf| {
+        let all = want::IO | want::DELAYS | want::CGROUP | want::DEAD | want::OWN_IO;
+        globals(btf, all, PidNamespace::default(), RING_BYTES as u32)
+    },
 };
 
-/// Values for the object's globals: offsets, what is asked for (bits of [`want`]), and the depth of the PID namespace.
+/// Values for the object's globals: offsets, what is asked for (bits of [`want`]), the PID namespace, and the size of the
+/// ring of ended processes, a power of two of at least a page.
 ///
 /// # Errors
 /// A field without which no row can be shown is not in this kernel.
-pub fn globals(btf: &Btf, want: u32, level: u32) -> Result<Globals, Reason> {
+pub fn globals(btf: &Btf, want: u32, ours: PidNamespace, ring_bytes: u32) -> Result<Globals, Reason> {
     let mut globals = Globals::default();
-    globals.set("OFFSETS", &offsets(btf, level)?).set("WANT", &want).set("LEVEL", &level);
+    globals.set("OFFSETS", &offsets(btf, ours.level)?).set("WANT", &want);
+    globals.set("LEVEL", &ours.level).set("NS_INUM", &ours.inum).set("RING_WAKEUP", &(ring_bytes / 4));
+    globals.size("ps_ended", ring_bytes).size("ps_waiting", waiting_max(ring_bytes as usize) as u32);
     Ok(globals)
 }
 
@@ -41,9 +56,15 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
     let signal = |path: &str| btf.offset("signal_struct", path).unwrap_or(0);
     let rss_atomics = any("mm_struct", &["rss_stat.count"]);
     let [rss_file, rss_anon, rss_shmem] = rss(btf).unwrap_or_default();
-    let number = || {
-        let at = btf.offset("pid", "numbers")? + btf.offset("upid", "nr")?;
+    let number = |of: &str| {
+        let at = btf.offset("pid", "numbers")? + btf.offset("upid", of)?;
         at.checked_add(level.checked_mul(btf.size("upid")?)?)
+    };
+    let sigchld = |of: &str| {
+        let before = btf.size("k_sigaction")?.checked_mul(libc::SIGCHLD as u32 - 1)?;
+        btf.offset("sighand_struct", "action")?
+            .checked_add(before)?
+            .checked_add(btf.offset("k_sigaction", of)?)
     };
     // Since 5.17 swap-in has a start time of its own, and `stat` field 42 no longer adds it to block I/O.
     let swapin_apart = btf.offset("task_delay_info", "swapin_start").is_some();
@@ -63,6 +84,9 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         policy: task("policy"),
         rt_priority: task("rt_priority"),
         signal: task("signal"),
+        sighand: task("sighand"),
+        sigchld_handler: sigchld("sa.sa_handler").unwrap_or(0),
+        sigchld_flags: sigchld("sa.sa_flags").unwrap_or(0),
         start_boottime: any("task_struct", &["start_boottime", "real_start_time"]),
         utime: task("utime"),
         stime: task("stime"),
@@ -88,9 +112,12 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         prev_utime: task("prev_cputime.utime"),
         prev_stime: task("prev_cputime.stime"),
         exec_id: task("self_exec_id"),
+        exit_code: task("exit_code"),
         cred_uid: any("cred", &["uid"]),
         pid_level: any("pid", &["level"]),
-        pid_number: number().unwrap_or(0),
+        pid_number: number("nr").unwrap_or(0),
+        pid_ns: number("ns").unwrap_or(0),
+        ns_inum: any("pid_namespace", &["ns.inum"]),
         sig_nr_threads: signal("nr_threads"),
         sig_utime: signal("utime"),
         sig_stime: signal("stime"),
@@ -114,6 +141,12 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         sig_cgtime: signal("cgtime"),
         sig_cmin_flt: signal("cmin_flt"),
         sig_cmaj_flt: signal("cmaj_flt"),
+        sig_live: signal("live.counter"),
+        sig_flags: signal("flags"),
+        sig_group_exit_code: signal("group_exit_code"),
+        // Before 5.17 its name was of another use that it also has.
+        sig_group_exec_task: any("signal_struct", &["group_exec_task", "group_exit_task"]),
+        sig_maxrss: signal("maxrss"),
         sig_seq: any(
             "signal_struct",
             &["stats_lock.seqcount.seqcount.sequence", "stats_lock.seqcount.sequence"],

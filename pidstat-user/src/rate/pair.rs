@@ -1,7 +1,7 @@
 //! Finds each task again in the earlier sample.
 
 use super::{Before, Row, Span};
-use crate::sample::{Sample, Task};
+use crate::sample::{End, Sample, Task};
 use std::cmp::Ordering;
 
 /// Tick length of the start times in keys, in nanoseconds.
@@ -46,14 +46,15 @@ pub fn pairs<'a>(
     })
 }
 
-/// The processes whose traffic grew although they are in no row any more: ended, or outside the PID namespace.
+/// The processes that ended, and those whose traffic grew although they are in no row any more.
 pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl Iterator<Item = Row<'a>> {
-    now.departed.iter().map(move |task| {
+    let there = now.departed.iter().filter(|task| !matches!(task.end, End::Leaving { .. }));
+    there.map(move |task| {
         let find = |list: &'a [Task]| {
             list.binary_search_by(|other| other.key.cmp(&task.key)).ok().map(|at| &list[at])
         };
         let known = find(&before.departed).or_else(|| find(&before.tasks));
-        // Traffic is counted from the start of the run, so whoever was not there before has sent nothing before.
+        // Whoever was there before the first sample is known, so whoever is not was born since and did everything since.
         let before = known.map_or(Before::Zero, Before::Known);
         Row {
             now: task,
@@ -63,27 +64,9 @@ pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl
             process: None,
             descendants: &[],
             exited: task.key.tgid != 0,
-            traffic_only: true,
+            traffic_only: task.end == End::TrafficOnly,
         }
     })
-}
-
-/// Most ended processes that are kept for the averages; a run that never ends must not grow for ever.
-const KEPT: usize = 16_384;
-
-/// Keeps the ended processes of `before` in `now`: a source forgets them soon after the end of their traffic, but the
-/// averages are about the whole run.
-pub fn keep_departed(before: &Sample, now: &mut Sample) {
-    let known = now.departed.len();
-    for task in &before.departed {
-        let key = |other: &Task| other.key.cmp(&task.key);
-        if now.departed.len() < KEPT && now.departed[..known].binary_search_by(key).is_err() {
-            now.departed.push(task.clone());
-        }
-    }
-    if now.departed.len() > known {
-        now.departed.sort_unstable_by_key(|task| task.key);
-    }
 }
 
 fn unseen(task: &Task, since_ns: u64, forget: bool) -> Before<'_> {
@@ -95,7 +78,7 @@ fn unseen(task: &Task, since_ns: u64, forget: bool) -> Before<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Comm, Missing, TaskKey, Traffic};
+    use crate::sample::{Comm, Exit, Missing, TaskKey, Traffic};
 
     fn task(tgid: u32, tid: u32, start_ticks: u64) -> Task {
         Task::blank(TaskKey { tgid, tid, start_ticks }, Comm::default(), Missing::NotAsked)
@@ -119,12 +102,22 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_process_stays_known_for_the_averages() {
-        let before = Sample { departed: vec![task(4, 0, 2), task(9, 0, 2)], ..Sample::default() };
-        let mut now = Sample { departed: vec![task(5, 0, 2), task(9, 0, 2)], ..Sample::default() };
-        keep_departed(&before, &mut now);
-        let tgids: Vec<u32> = now.departed.iter().map(|task| task.key.tgid).collect();
-        assert_eq!(tgids, [4, 5, 9]);
+    fn an_ended_process_goes_on_from_its_last_row_once_its_record_is_there() {
+        let mut alive = task(4, 0, 2);
+        alive.cpu.user_ns = 10;
+        let leaving = Task { end: End::Leaving { since_ns: 7 }, ..alive.clone() };
+        let mut gone = Task { end: End::Exited(Exit { status: 0, at_ns: 6 }), ..alive.clone() };
+        gone.cpu.user_ns = 25;
+        let first = Sample { tasks: vec![alive], ..Sample::default() };
+        let second = Sample { departed: vec![leaving], ..Sample::default() };
+        let third = Sample { departed: vec![gone], ..Sample::default() };
+        let span = Span::between(&first, &second, 1, false);
+        assert_eq!(departed(&first, &second, &span).count(), 0);
+        for before in [&first, &second] {
+            let row = departed(before, &third, &span).next().unwrap();
+            assert!(row.exited && !row.traffic_only);
+            assert_eq!(row.delta(|task| Ok(task.cpu.user_ns)), Ok(15));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A sample as rows of a table, and back: each field of a task with its column's name, declared once for both ways.
 
-use super::{Cgroup, Comm, Losses, Missing, Reading, Task};
+use super::{Cgroup, Comm, End, Exit, Losses, Missing, Reading, Task};
 use std::rc::Rc;
 
 /// A value in a table.
@@ -211,6 +211,39 @@ pub static FIELDS: &[Field] = &[
     field!(reading tx_bytes = traffic.tx_bytes),
     field!(reading rx_packets = traffic.rx_packets),
     field!(reading tx_packets = traffic.tx_packets),
+    Field {
+        name: "traffic_only",
+        text: false,
+        get: |task| if task.end == End::TrafficOnly { whole(1u32) } else { Stored::Null },
+        set: |task, _| task.end = End::TrafficOnly,
+    },
+    Field {
+        name: "left_ns",
+        text: false,
+        get: |task| match task.end {
+            End::Leaving { since_ns } => whole(since_ns),
+            _ => Stored::Null,
+        },
+        set: |task, value| task.end = End::Leaving { since_ns: value.whole() },
+    },
+    Field {
+        name: "exit_status",
+        text: false,
+        get: |task| task.exit().map_or(Stored::Null, |exit| whole(exit.status)),
+        set: |task, value| {
+            let exit = task.exit().unwrap_or_default();
+            task.end = End::Exited(Exit { status: value.narrow(), ..exit });
+        },
+    },
+    Field {
+        name: "ended_ns",
+        text: false,
+        get: |task| task.exit().map_or(Stored::Null, |exit| whole(exit.at_ns)),
+        set: |task, value| {
+            let exit = task.exit().unwrap_or_default();
+            task.end = End::Exited(Exit { at_ns: value.whole(), ..exit });
+        },
+    },
 ];
 
 /// The readings of a task that are missing, with the reason of each: `io=no permission;stack=not asked for`.
@@ -281,6 +314,7 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 10] {
         fds,
         cgroup,
         traffic,
+        end: _,
     } = task;
     [
         ("peak", peak_kib.err()),
@@ -406,6 +440,8 @@ mod tests {
             rx_packets: n("rx_packets"),
         };
         assert_eq!((task.stack, task.traffic), (Ok(stack), Ok(traffic)));
+        let exit = Exit { status: n("exit_status") as u32, at_ns: n("ended_ns") };
+        assert_eq!(task.end, End::Exited(exit));
         let numbers = [task.ppid, task.uid, task.threads, task.processor, task.rt_priority, task.policy];
         let names = ["ppid", "uid", "threads", "processor", "rt_priority", "policy"];
         assert_eq!(numbers.map(u64::from), names.map(n));

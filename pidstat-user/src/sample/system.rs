@@ -68,11 +68,17 @@ pub struct Losses {
     pub no_baseline: u64,
     /// Process sums that no consistent walk could be had for in one sample; a lower bound was shown instead.
     pub inconsistent: u64,
+    /// Records of ended processes that did not fit in the ring buffer, nor in the map beside it.
+    pub exit_ring_full: u64,
+    /// Processes with dead threads that could not be remembered until their end.
+    pub exit_groups_full: u64,
+    /// Ended processes whose final record never came, shown as they were when their last thread began to die.
+    pub exit_unseen: u64,
 }
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 6] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
@@ -80,6 +86,9 @@ impl Losses {
             ("recursion_misses", self.recursion_misses),
             ("no_baseline", self.no_baseline),
             ("inconsistent", self.inconsistent),
+            ("exit_ring_full", self.exit_ring_full),
+            ("exit_groups_full", self.exit_groups_full),
+            ("exit_unseen", self.exit_unseen),
         ]
     }
 

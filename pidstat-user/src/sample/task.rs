@@ -17,7 +17,7 @@ pub struct TaskKey {
 }
 
 /// The name of a task as the kernel keeps it, at most 15 bytes, in place so that a sample allocates nothing.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Comm {
     bytes: [u8; 16],
 }
@@ -76,7 +76,8 @@ pub struct Faults {
     pub children_major: u64,
 }
 
-/// Memory now, in bytes (`stat` fields 23 and 24). A kernel thread has zeros, as in `/proc`.
+/// Memory now, in bytes (`stat` fields 23 and 24). A kernel thread has zeros, as in `/proc`; a process that ended has the
+/// most that was resident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Virtual size.
@@ -172,6 +173,42 @@ pub struct Traffic {
     pub rx_packets: u64,
 }
 
+/// How the life of a task stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It is there, dead or alive.
+    #[default]
+    Alive,
+    /// It is gone and its final counters have not come yet: they are as they were last seen.
+    Leaving {
+        /// Uptime when it was first missed, in nanoseconds.
+        since_ns: u64,
+    },
+    /// It ended, and its counters are final.
+    Exited(Exit),
+    /// It is in no row, and nothing but key, name, uid and traffic is known of it.
+    TrafficOnly,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// As `wait` gives it.
+    pub status: u32,
+    /// Nanoseconds after boot.
+    pub at_ns: u64,
+}
+
+impl Exit {
+    /// The exit code as a shell shows it: 128 and the signal's number for a process that a signal ended.
+    pub fn code(self) -> u32 {
+        match self.status & 0x7f {
+            0 => self.status >> 8 & 0xff,
+            signal => 128 + signal,
+        }
+    }
+}
+
 /// One process or one thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
@@ -227,6 +264,8 @@ pub struct Task {
     pub cgroup: Reading<Rc<Cgroup>>,
     /// Network traffic of the process; a thread has none of its own.
     pub traffic: Reading<Traffic>,
+    /// How its life stands.
+    pub end: End,
 }
 
 impl Task {
@@ -259,6 +298,15 @@ impl Task {
             fds: Err(why),
             cgroup: Err(why),
             traffic: Err(why),
+            end: End::Alive,
+        }
+    }
+
+    /// How it ended, if its counters are final.
+    pub fn exit(&self) -> Option<Exit> {
+        match self.end {
+            End::Exited(exit) => Some(exit),
+            End::Alive | End::Leaving { .. } | End::TrafficOnly => None,
         }
     }
 

@@ -95,7 +95,7 @@ pub const IDENTITIES: [Identity; 9] = [
     },
 ];
 
-fn whole(number: u32) -> Operand<'static> {
+fn whole<'a>(number: u32) -> Operand<'a> {
     Operand::Number(f64::from(number))
 }
 
@@ -202,7 +202,7 @@ pub struct RowNames;
 impl Names for RowNames {
     type Name = Name;
 
-    fn read(&self, text: &str) -> Option<Result<Found<Name>, ExprError>> {
+    fn read(&self, text: &str, _depth: usize) -> Option<Result<Found<Name>, ExprError>> {
         let length = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
         let word = text.get(..length).filter(|word| !word.is_empty())?;
         let found = all().find(|name| name.id() == word);

@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::Host,
+    sample::{End, Host},
 };
 use std::io::Write as _;
 
@@ -34,7 +34,7 @@ impl Sink for Csv {
                 for column in &columns {
                     let _ = write!(out, ",{}", column.id);
                 }
-                out.extend_from_slice(b",exited,command\n");
+                out.extend_from_slice(b",exited,exit_code,command\n");
             }
             for row in &table.rows {
                 let task = row.now;
@@ -65,6 +65,10 @@ impl Sink for Csv {
                     };
                 }
                 let _ = write!(out, ",{},", u8::from(row.exited));
+                if let End::Exited(exit) = task.end {
+                    let _ = write!(out, "{}", exit.code());
+                }
+                out.push(b',');
                 let line = task.cmdline.as_deref().filter(|_| self.command_lines && task.is_process());
                 field(line.unwrap_or_else(|| task.name()), out);
                 out.push(b'\n');

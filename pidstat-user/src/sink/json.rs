@@ -4,7 +4,7 @@ use super::{Absent, Frame, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::{Column, Unit, Value},
     rate::Row,
-    sample::{Host, Missing, Origin},
+    sample::{End, Host, Missing, Origin},
 };
 use jiff::tz::TimeZone;
 use std::io::Write as _;
@@ -122,6 +122,9 @@ impl Json {
         string(line.unwrap_or_else(|| task.name()), out);
         if row.exited {
             out.extend_from_slice(b", \"exited\": true");
+            if let End::Exited(exit) = task.end {
+                let _ = write!(out, ", \"exit_code\": {}", exit.code());
+            }
         }
         out.push(b'}');
     }

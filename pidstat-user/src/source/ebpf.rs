@@ -2,6 +2,7 @@
 
 mod connections;
 mod cputime;
+pub mod exits;
 mod files;
 mod gather;
 mod hidden;
@@ -27,10 +28,16 @@ use crate::{
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
 use connections::Connections;
+use exits::Exits;
 use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
-use std::{os::fd::BorrowedFd, path::Path};
+use pidstat_common::exit::RING_BYTES;
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    path::Path,
+};
 use task::Walk;
 
 /// Everything of one sample, read through the kernel's own structures.
@@ -39,6 +46,8 @@ pub struct EbpfSource {
     host: Host,
     want: Want,
     walk: Walk,
+    /// The exit hooks, if they are wanted, or why there are none.
+    exits: Option<Result<Exits, Reason>>,
     hidden: Hidden,
     reader: Reader,
     users: Users,
@@ -52,6 +61,8 @@ pub struct EbpfSource {
     /// Whether the kernel measured delays at the start.
     delays_on: Option<bool>,
     losses: Losses,
+    /// Readable when one of the rings wants emptying.
+    wakeup: Option<OwnedFd>,
 }
 
 impl EbpfSource {
@@ -60,6 +71,19 @@ impl EbpfSource {
     /// # Errors
     /// Why the task family does not run here.
     pub fn open(proc_root: &Path, sys_root: &Path, want: &Want) -> Result<EbpfSource, Reason> {
+        EbpfSource::open_sized(proc_root, sys_root, want, RING_BYTES as u32)
+    }
+
+    /// The same with a ring of ended processes of another size, a power of two of at least a page.
+    ///
+    /// # Errors
+    /// As for [`EbpfSource::open`].
+    pub fn open_sized(
+        proc_root: &Path,
+        sys_root: &Path,
+        want: &Want,
+        ring_bytes: u32,
+    ) -> Result<EbpfSource, Reason> {
         let kernel = Kernel::open()?;
         let host = procfs::host(proc_root, sys_root);
         let namespace = namespace::own(&kernel, proc_root)?;
@@ -76,12 +100,22 @@ impl EbpfSource {
             Some(Err(_)) => Err(Missing::NotInSource),
             None => Err(Missing::NotAsked),
         };
-        let walk = Walk::open(&kernel, namespace.level, want, &host, traffic)?;
+        let (walk, exits) = Walk::open(&kernel, ours, ring_bytes, want, &host, traffic)?;
+        let rings = [
+            net.as_ref().and_then(|net| net.as_ref().ok()).map(Net::wakeup),
+            exits.as_ref().and_then(|exits| exits.as_ref().ok()).map(Exits::wakeup),
+        ];
+        let wakeup =
+            either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
         let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        drop(kernel);
+        give_back();
         Ok(EbpfSource {
             host,
             want: want.clone(),
             walk,
+            exits,
+            wakeup,
             hidden: Hidden::new(traffic),
             users: Users::machine(),
             machine: Machine::new(proc_root),
@@ -126,6 +160,42 @@ impl EbpfSource {
     }
 }
 
+/// Gives the memory that loading took back to the system: what stays of it lies scattered among what was freed.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call touches nothing but what is free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// A descriptor that is readable when one of `descriptors` is; none if there are none.
+fn either<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Option<OwnedFd>> {
+    let mut descriptors = descriptors.peekable();
+    if descriptors.peek().is_none() {
+        return Ok(None);
+    }
+    // SAFETY: the call takes a number.
+    let poll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if poll < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call returned a new descriptor that nothing else owns.
+    let poll = unsafe { OwnedFd::from_raw_fd(poll) };
+    for descriptor in descriptors {
+        // At the edge: the rings are emptied without looking at this one.
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
+        // SAFETY: both descriptors are open, and `event` is valid for the call to read.
+        let added = unsafe {
+            libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor.as_raw_fd(), &raw mut event)
+        };
+        if added < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(Some(poll))
+}
+
 impl Source for EbpfSource {
     fn host(&self) -> &Host {
         &self.host
@@ -139,7 +209,7 @@ impl Source for EbpfSource {
     ) -> Result<(), SourceError> {
         out.tasks.clear();
         out.departed.clear();
-        let failed = |error: std::io::Error| SourceError::Kernel(format!("task iterator: {error}"));
+        let failed = |error: io::Error| SourceError::Kernel(format!("task iterator: {error}"));
         let all = self.want.pids == Pids::All;
         let again = self.hidden.begin(clock.now(), all, &mut self.reader).map_err(failed)?;
         out.system = self.system()?;
@@ -154,6 +224,14 @@ impl Source for EbpfSource {
             }
         }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
+        // Before the walk: whoever has sent its record is no longer in it.
+        if let Some(Ok(exits)) = &mut self.exits {
+            exits.drain();
+            if self.net.is_none() {
+                self.losses.recursion_misses = 0;
+            }
+            exits.count_losses(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
+        }
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
         self.walk.read(&mut out.tasks).map_err(failed)?;
@@ -173,24 +251,43 @@ impl Source for EbpfSource {
             }
             Err(why) => Err(why.to_string()),
         });
+        if let Some(Ok(exits)) = &mut self.exits {
+            exits.overdue(out, &self.walk.shape);
+            let sums = &self.walk.gather.sums;
+            let vanished = self.walk.vanished || self.hidden.vanished;
+            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
+        }
         out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
         Ok(())
     }
 
     fn note(&self) -> Option<String> {
         let net = self.net.as_ref().and_then(|net| net.as_ref().err());
+        let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().err());
         let net = net.map(|why| format!("network is not counted: {why}"));
+        let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
         let delays = self.filler.as_ref().and_then(|filler| filler.note(self.delays_on));
-        [net, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
+        [net, exits, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.net.as_ref()?.as_ref().ok()?.wakeup())
+        self.wakeup.as_ref().map(AsFd::as_fd)
     }
 
     fn drain(&mut self) {
         if let Some(Ok(net)) = &mut self.net {
             net.drain();
         }
+        if let Some(Ok(exits)) = &mut self.exits {
+            exits.drain();
+        }
+    }
+
+    fn late(&mut self, previous: &Sample, out: &mut Sample, closing: bool) -> bool {
+        let Some(Ok(exits)) = &mut self.exits else { return false };
+        let with = (&self.walk.shape, &mut self.users, &mut self.losses);
+        let more = exits.late(previous, out, closing, with);
+        out.origin.losses = self.losses;
+        more
     }
 }

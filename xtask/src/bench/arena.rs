@@ -21,6 +21,16 @@ pub enum Population {
     Threads(usize),
 }
 
+impl Population {
+    /// How many.
+    pub fn size(self) -> usize {
+        match self {
+            Population::Empty => 0,
+            Population::Processes(count) | Population::Threads(count) => count,
+        }
+    }
+}
+
 impl std::fmt::Display for Population {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

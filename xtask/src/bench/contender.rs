@@ -3,11 +3,11 @@
 use crate::{
     apt, build,
     command::{self, cargo, run, say},
-    setup, toolchain,
+    pypi, setup, toolchain,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -158,41 +158,14 @@ fn reader() -> Found {
     Ok((program, words(["1", "COUNT"]), ONE_LINE))
 }
 
-/// Python programs of PyPI live in an environment of their own below the tools.
-fn python(package: &str, program: &str) -> Result<PathBuf> {
-    let dir = toolchain::tools_dir(&command::root()).join("python");
-    if !dir.join("bin/pip").exists() {
-        say("bench: python3 -m venv");
-        run(quiet(Command::new("python3").args(["-m", "venv"]).arg(&dir)))?;
-    }
-    let there = |dir: &Path| match program {
-        "python3" => Command::new(dir.join("bin/python3"))
-            .args(["-c", &format!("import {package}")])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success()),
-        other => dir.join("bin").join(other).exists(),
-    };
-    if !there(&dir) {
-        say(format_args!("bench: pip install {package}"));
-        run(quiet(Command::new(dir.join("bin/pip")).args(["install", "--quiet", package])))
-            .with_context(|| format!("{package} from PyPI"))?;
-    }
-    Ok(dir.join("bin").join(program))
-}
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null())
-}
-
 fn psutil() -> Found {
     let script = include_str!("psutil_reader.py").to_owned();
-    let program = python("psutil", "python3")?;
+    let program = pypi::program("psutil", "python3")?;
     Ok((program, vec!["-c".to_owned(), script, "1".to_owned(), "COUNT".to_owned()], ONE_LINE))
 }
 
 fn procpath() -> Found {
-    let program = python("Procpath", "procpath")?;
+    let program = pypi::program(pypi::PROCPATH, "procpath")?;
     let args = ["record", "-f", "stat,status,io", "-i", "1", "-r", "COUNT", "-d", ":memory:"];
     Ok((program, words(args), Mark::None))
 }

@@ -1,14 +1,15 @@
 //! From text to a checked expression, by recursive descent with a limit on depth.
 
+mod argument;
+
 use super::{
-    Condition, ExprError, Kind, Names, Relation, Scale, Sign, Term,
-    cursor::Cursor,
-    piece::{Piece, a, comparable},
+    Condition, ExprError, Grammar, Kind, Names, Operator, Relation, Term,
+    cursor::{Cursor, Number},
+    piece::{Piece, comparable},
 };
-use regex::bytes::RegexBuilder;
 
 /// Nested parentheses, lists, `not` and minus signs; far more than anybody writes, far less than the stack holds.
-const MOST_DEPTH: usize = 64;
+pub(in crate::select) const MOST_DEPTH: usize = 64;
 
 /// Words that are no names.
 const KEYWORDS: [&str; 10] = ["and", "or", "not", "in", "true", "false", "null", "True", "False", "None"];
@@ -26,7 +27,7 @@ pub fn parse<L: Names>(text: &str, names: &L) -> Result<Condition<L::Name>, Expr
     let what = match left.chars().next() {
         Some(')') => "this parenthesis closes nothing".into(),
         _ => {
-            let word = Cursor::new(text, end).word().unwrap_or("");
+            let word = Cursor::new(text, end, names.grammar()).word().unwrap_or("");
             let what = if word.is_empty() { left.chars().take(1).collect() } else { word.to_owned() };
             format!("unexpected {what}; conditions are joined by and, or")
         }
@@ -44,20 +45,57 @@ pub fn prefix<L: Names>(
     start: usize,
     names: &L,
 ) -> Result<(Condition<L::Name>, usize), ExprError> {
-    let mut parser = Parser { cursor: Cursor::new(text, start), names, depth: 0 };
-    let piece = parser.any()?;
-    let condition = piece.into_condition()?;
+    embedded(text, start, names, Piece::into_condition)
+}
+
+/// Reads the value that begins at the byte `start` and says where it ends, blanks skipped.
+///
+/// # Errors
+/// The first mistake.
+pub fn prefix_term<L: Names>(
+    text: &str,
+    start: usize,
+    names: &L,
+) -> Result<(Term<L::Name>, usize), ExprError> {
+    embedded(text, start, names, |piece, grammar| piece.into_term(grammar).map(|(term, _, _)| term))
+}
+
+fn embedded<L: Names, T>(
+    text: &str,
+    start: usize,
+    names: &L,
+    finish: impl FnOnce(Piece<L::Name>, Grammar) -> Result<T, ExprError>,
+) -> Result<(T, usize), ExprError> {
+    let grammar = names.grammar();
+    let cursor = Cursor::new(text, start, grammar);
+    let mut parser = Parser { cursor, names, grammar, depth: names.depth() };
+    let piece = parser.deeper(start, Parser::any)?;
+    let finished = finish(piece, grammar)?;
     parser.cursor.rest();
-    Ok((condition, parser.cursor.at()))
+    Ok((finished, parser.cursor.at()))
 }
 
 struct Parser<'t, L> {
     cursor: Cursor<'t>,
     names: &'t L,
+    grammar: Grammar,
     depth: usize,
 }
 
 type Parsed<N> = Result<Piece<N>, ExprError>;
+
+/// Operators of arithmetic, those that bind least first; columns have the last two levels.
+const LEVELS: [&[(&str, Operator)]; 6] = [
+    &[("|", Operator::Or)],
+    &[("^", Operator::Xor)],
+    &[("&", Operator::And)],
+    &[("<<", Operator::Left), (">>", Operator::Right)],
+    &[("+", Operator::Plus), ("-", Operator::Minus)],
+    &[("//", Operator::Floor), ("*", Operator::Times), ("/", Operator::Over), ("%", Operator::Remainder)],
+];
+
+/// Where the levels of columns begin.
+const COLUMNS_LEVEL: usize = 4;
 
 impl<L: Names> Parser<'_, L> {
     /// Goes a level deeper, if there is one.
@@ -66,7 +104,8 @@ impl<L: Names> Parser<'_, L> {
         at: usize,
         read: impl FnOnce(&mut Self) -> Result<T, ExprError>,
     ) -> Result<T, ExprError> {
-        if self.depth == MOST_DEPTH {
+        // The whole text is the first level and needs none.
+        if self.depth > MOST_DEPTH {
             return Err(ExprError::new(at, format!("nested more than {MOST_DEPTH} levels deep")));
         }
         self.depth += 1;
@@ -80,21 +119,37 @@ impl<L: Names> Parser<'_, L> {
         self.cursor.at()
     }
 
+    /// Takes a word of the language, which RFC 9535 does not have.
+    fn keyword(&mut self, word: &str) -> bool {
+        self.grammar != Grammar::Strict && self.cursor.take_word(word)
+    }
+
     fn any(&mut self) -> Parsed<L::Name> {
         let first = self.all()?;
         let at = first.at;
-        if !self.or() {
-            return Ok(first);
+        let mut piece = first;
+        if self.or() {
+            let mut parts =
+                vec![piece.into_condition(self.grammar)?, self.all()?.into_condition(self.grammar)?];
+            while self.or() {
+                parts.push(self.all()?.into_condition(self.grammar)?);
+            }
+            piece = Piece::condition(Condition::Any(parts), at);
         }
-        let mut parts = vec![first.into_condition()?, self.all()?.into_condition()?];
-        while self.or() {
-            parts.push(self.all()?.into_condition()?);
+        if self.grammar.is_rich() && self.cursor.take_word("if") {
+            let condition = self.deeper(at, Parser::any)?.into_condition(self.grammar)?;
+            if !self.cursor.take_word("else") {
+                return Err(ExprError::new(self.here(), "else must follow, as in a if b else c"));
+            }
+            let otherwise = self.deeper(at, Parser::any)?.into_term(self.grammar)?.0;
+            let then = piece.into_term(self.grammar)?.0;
+            return Ok(Piece::term(Term::Choice(Box::new((condition, then, otherwise))), Kind::Any, at));
         }
-        Ok(Piece::condition(Condition::Any(parts), at))
+        Ok(piece)
     }
 
     fn or(&mut self) -> bool {
-        self.cursor.take_word("or") || self.cursor.take("||")
+        self.keyword("or") || self.cursor.take("||")
     }
 
     fn all(&mut self) -> Parsed<L::Name> {
@@ -103,38 +158,50 @@ impl<L: Names> Parser<'_, L> {
         if !self.and() {
             return Ok(first);
         }
-        let mut parts = vec![first.into_condition()?, self.not()?.into_condition()?];
+        let mut parts = vec![first.into_condition(self.grammar)?, self.not()?.into_condition(self.grammar)?];
         while self.and() {
-            parts.push(self.not()?.into_condition()?);
+            parts.push(self.not()?.into_condition(self.grammar)?);
         }
         Ok(Piece::condition(Condition::All(parts), at))
     }
 
     fn and(&mut self) -> bool {
-        self.cursor.take_word("and") || self.cursor.take("&&")
+        self.keyword("and") || self.cursor.take("&&")
     }
 
     fn not(&mut self) -> Parsed<L::Name> {
         let at = self.here();
-        if self.cursor.take_word("not") || self.cursor.take("!") {
-            let inner = self.deeper(at, |parser| parser.not()?.into_condition())?;
+        if self.keyword("not") || self.cursor.take("!") {
+            // In RFC 9535 a comparison is denied in parentheses only.
+            let read = if self.grammar == Grammar::Strict { Parser::operand } else { Parser::not };
+            let grammar = self.grammar;
+            let inner = self.deeper(at, |parser| read(parser)?.into_condition(grammar))?;
             return Ok(Piece::condition(Condition::Not(Box::new(inner)), at));
         }
         self.comparison()
     }
 
     fn comparison(&mut self) -> Parsed<L::Name> {
-        let first = self.sum()?;
+        let first = self.arithmetic()?;
         let at = first.at;
         let Some(mut relation) = self.relation()? else { return Ok(first) };
-        let (first, mut left, _) = first.into_term()?;
+        let (first, mut left, _) = first.into_term(self.grammar)?;
         let mut rest = Vec::new();
         loop {
-            let (term, kind, right_at) = self.sum()?.into_term()?;
-            comparable(left, relation, kind).map_err(|what| ExprError::new(right_at, what))?;
+            let (term, kind, right_at) = self.arithmetic()?.into_term(self.grammar)?;
+            if self.grammar == Grammar::Columns {
+                comparable(left, relation, kind).map_err(|what| ExprError::new(right_at, what))?;
+            }
             rest.push((relation, term));
             left = kind;
+            let next_at = self.here();
             match self.relation()? {
+                Some(_) if self.grammar == Grammar::Strict => {
+                    return Err(ExprError::new(
+                        next_at,
+                        "RFC 9535 compares two values; join comparisons by &&",
+                    ));
+                }
                 Some(next) => relation = next,
                 None => return Ok(Piece::condition(Condition::Compare(first, rest), at)),
             }
@@ -153,8 +220,12 @@ impl<L: Names> Parser<'_, L> {
         if let Some((_, relation)) = signs.into_iter().find(|(sign, _)| self.cursor.take(sign)) {
             return Ok(Some(relation));
         }
-        if self.cursor.take_word("in") {
+        if self.keyword("in") {
             return Ok(Some(Relation::In));
+        }
+        if self.grammar.is_rich() && self.cursor.take_word("is") {
+            let not = self.cursor.take_word("not");
+            return Ok(Some(if not { Relation::Unequal } else { Relation::Equal }));
         }
         let at = self.here();
         if ["=~", "~"].iter().any(|sign| self.cursor.take(sign)) {
@@ -163,102 +234,150 @@ impl<L: Names> Parser<'_, L> {
         if self.cursor.take("=") {
             return Err(ExprError::new(at, "= is no operator; to compare, write =="));
         }
-        if !self.cursor.take_word("not") {
+        if !self.keyword("not") {
             return Ok(None);
         }
         let at = self.here();
-        if self.cursor.take_word("in") {
+        if self.keyword("in") {
             return Ok(Some(Relation::NotIn));
         }
         Err(ExprError::new(at, "in must follow not here, as in pid not in [1, 2]"))
     }
 
-    fn sum(&mut self) -> Parsed<L::Name> {
-        let first = self.product()?;
-        let Some(mut sign) = self.sign() else { return Ok(first) };
-        let (first, at) = first.into_number()?;
-        let mut rest = Vec::new();
-        loop {
-            rest.push((sign, self.product()?.into_number()?.0));
-            match self.sign() {
-                Some(next) => sign = next,
-                None => return Ok(Piece::term(Term::Sum(Box::new(first), rest), Kind::Number, at)),
+    fn arithmetic(&mut self) -> Parsed<L::Name> {
+        match self.grammar {
+            Grammar::Strict => self.operand(),
+            Grammar::Columns => self.chain(COLUMNS_LEVEL),
+            Grammar::Document | Grammar::Python => self.chain(0),
+        }
+    }
+
+    /// Parts that are joined by operators of this level or ones that bind more. It climbs the levels in a loop: only an
+    /// operator that is there costs stack.
+    fn chain(&mut self, least: usize) -> Parsed<L::Name> {
+        let mut piece = self.signed()?;
+        while let Some((level, mut operator)) = self.operator(least..LEVELS.len()) {
+            let (first, at) = piece.into_number(self.grammar)?;
+            let mut rest = Vec::new();
+            loop {
+                rest.push((operator, self.part(level + 1)?));
+                match self.operator(level..level + 1) {
+                    Some((_, next)) => operator = next,
+                    None => break,
+                }
+            }
+            piece = Piece::term(Term::Chain(Box::new(first), rest), self.calculated(), at);
+        }
+        Ok(piece)
+    }
+
+    fn part(&mut self, level: usize) -> Result<Term<L::Name>, ExprError> {
+        let piece = if level == LEVELS.len() { self.signed()? } else { self.chain(level)? };
+        Ok(piece.into_number(self.grammar)?.0)
+    }
+
+    /// What a calculation gives.
+    fn calculated(&self) -> Kind {
+        if self.grammar == Grammar::Columns { Kind::Number } else { Kind::Any }
+    }
+
+    fn operator(&mut self, levels: std::ops::Range<usize>) -> Option<(usize, Operator)> {
+        let rest = self.cursor.rest();
+        // `||` and `&&` join conditions.
+        if rest.starts_with("||")
+            || rest.starts_with("&&")
+            || rest.starts_with("//") && !self.grammar.is_rich()
+        {
+            return None;
+        }
+        for level in levels {
+            if let Some((sign, operator)) = LEVELS[level].iter().find(|(sign, _)| rest.starts_with(sign)) {
+                self.cursor.skip(sign.len());
+                return Some((level, *operator));
             }
         }
-    }
-
-    fn sign(&mut self) -> Option<Sign> {
-        if self.cursor.take("+") {
-            return Some(Sign::Plus);
-        }
-        self.cursor.take("-").then_some(Sign::Minus)
-    }
-
-    fn product(&mut self) -> Parsed<L::Name> {
-        let first = self.signed()?;
-        let Some(mut scale) = self.scale() else { return Ok(first) };
-        let (first, at) = first.into_number()?;
-        let mut rest = Vec::new();
-        loop {
-            rest.push((scale, self.signed()?.into_number()?.0));
-            match self.scale() {
-                Some(next) => scale = next,
-                None => return Ok(Piece::term(Term::Product(Box::new(first), rest), Kind::Number, at)),
-            }
-        }
-    }
-
-    fn scale(&mut self) -> Option<Scale> {
-        let signs = [("*", Scale::Times), ("/", Scale::Over), ("%", Scale::Remainder)];
-        signs.into_iter().find(|(sign, _)| self.cursor.take(sign)).map(|(_, scale)| scale)
+        None
     }
 
     fn signed(&mut self) -> Parsed<L::Name> {
         let at = self.here();
-        if !self.cursor.take("-") {
-            return self.operand();
+        if self.cursor.take("-") {
+            let grammar = self.grammar;
+            let (term, _) = self.deeper(at, |parser| parser.signed()?.into_number(grammar))?;
+            return Ok(Piece::term(Term::Negative(Box::new(term)), self.calculated(), at));
         }
-        let (term, _) = self.deeper(at, |parser| parser.signed()?.into_number())?;
-        Ok(Piece::term(Term::Negative(Box::new(term)), Kind::Number, at))
+        let base = self.operand()?;
+        if !(self.grammar.is_rich() && self.cursor.take("**")) {
+            return Ok(base);
+        }
+        let grammar = self.grammar;
+        let (exponent, _) = self.deeper(at, |parser| parser.signed()?.into_number(grammar))?;
+        let (base, _) = base.into_number(grammar)?;
+        Ok(Piece::term(Term::Chain(Box::new(base), vec![(Operator::Power, exponent)]), Kind::Any, at))
     }
 
     fn operand(&mut self) -> Parsed<L::Name> {
         let at = self.here();
+        let piece = self.bare(at)?;
+        if self.grammar.is_rich() { self.suffixes(piece) } else { Ok(piece) }
+    }
+
+    fn bare(&mut self, at: usize) -> Parsed<L::Name> {
         if self.cursor.take("(") {
-            let inner = self.deeper(at, Parser::any)?;
-            if !self.cursor.take(")") {
-                return Err(self.unclosed(at, "(", ")"));
-            }
-            return Ok(Piece { node: inner.node, at });
+            return self.parentheses(at);
         }
-        if self.cursor.take("[") {
-            let items = self.deeper(at, |parser| parser.list(at))?;
+        if self.grammar != Grammar::Strict && self.cursor.take("[") {
+            let items = self.deeper(at, |parser| parser.list(at, "[", "]"))?;
             return Ok(Piece::term(Term::List(items), Kind::List, at));
         }
-        if let Some(text) = self.cursor.string() {
+        let raw = if self.grammar.is_rich() { self.cursor.raw_string() } else { None };
+        if let Some(text) = raw.or_else(|| self.cursor.string()) {
             return Ok(Piece::term(Term::Text(text?), Kind::Text, at));
         }
         if let Some(number) = self.cursor.number() {
-            return Ok(Piece::term(Term::Number(number?), Kind::Number, at));
+            let term = match number? {
+                Number::Whole(number) => Term::Integer(number),
+                Number::Real(number) => Term::Number(number),
+            };
+            return Ok(Piece::term(term, Kind::Number, at));
         }
         if let Some(word) = self.cursor.word() {
-            if let Some((term, kind)) = constant(word) {
+            if let Some((term, kind)) = constant(word, self.grammar) {
                 self.cursor.skip(word.len());
                 return Ok(Piece::term(term, kind, at));
             }
             if KEYWORDS.contains(&word) {
                 return Err(ExprError::new(at, format!("a name or a value must stand before {word}")));
             }
-            if let Some(anchored) = function(word) {
-                return self.function(word, anchored, at);
+            if let Some(piece) = self.function(word, at)? {
+                return Ok(piece);
             }
         }
         self.name(at)
     }
 
+    fn parentheses(&mut self, at: usize) -> Parsed<L::Name> {
+        if self.grammar.is_rich() && self.cursor.take(")") {
+            return Ok(Piece::term(Term::List(Vec::new()), Kind::List, at));
+        }
+        let inner = self.deeper(at, Parser::any)?;
+        if self.grammar.is_rich() && self.cursor.take(",") {
+            let mut items = vec![inner.into_term(self.grammar)?.0];
+            items.extend(self.deeper(at, |parser| parser.list(at, "(", ")"))?);
+            return Ok(Piece::term(Term::List(items), Kind::List, at));
+        }
+        if !self.cursor.take(")") {
+            return Err(self.unclosed(at, "(", ")"));
+        }
+        if self.grammar == Grammar::Strict {
+            return Ok(Piece::condition(inner.into_condition(self.grammar)?, at));
+        }
+        Ok(Piece { node: inner.node, at })
+    }
+
     fn name(&mut self, at: usize) -> Parsed<L::Name> {
         let rest = self.cursor.rest();
-        match self.names.read(rest) {
+        match self.names.read(rest, self.depth) {
             Some(Ok(found)) => {
                 self.cursor.skip(found.length.max(1));
                 Ok(Piece::term(Term::Name(found.name), found.kind, at))
@@ -272,54 +391,20 @@ impl<L: Names> Parser<'_, L> {
         }
     }
 
-    fn list(&mut self, at: usize) -> Result<Vec<Term<L::Name>>, ExprError> {
+    fn list(&mut self, at: usize, opening: &str, closing: &str) -> Result<Vec<Term<L::Name>>, ExprError> {
         let mut items = Vec::new();
-        while !self.cursor.take("]") {
-            let (item, kind, item_at) = self.sum()?.into_term()?;
-            if kind == Kind::List {
+        while !self.cursor.take(closing) {
+            let piece = if self.grammar.is_rich() { self.any()? } else { self.arithmetic()? };
+            let (item, kind, item_at) = piece.into_term(self.grammar)?;
+            if kind == Kind::List && self.grammar == Grammar::Columns {
                 return Err(ExprError::new(item_at, "a list holds values, not lists"));
             }
             items.push(item);
-            if !self.cursor.take(",") && !self.cursor.rest().starts_with(']') {
-                return Err(self.unclosed(at, "[", ", or ]"));
+            if !self.cursor.take(",") && !self.cursor.rest().starts_with(closing) {
+                return Err(self.unclosed(at, opening, &format!(", or {closing}")));
             }
         }
         Ok(items)
-    }
-
-    fn function(&mut self, word: &str, anchored: bool, at: usize) -> Parsed<L::Name> {
-        self.cursor.skip(word.len());
-        let usage = format!("write {word}(text, 'regex')");
-        if !self.cursor.take("(") {
-            return Err(ExprError::new(at, format!("{word} is a function; {usage}")));
-        }
-        let (text, kind, text_at) = self.deeper(at, Parser::sum)?.into_term()?;
-        if !matches!(kind, Kind::Text | Kind::Any) {
-            return Err(ExprError::new(text_at, format!("{word} looks into text; this is {}", a(kind))));
-        }
-        if !self.cursor.take(",") {
-            return Err(ExprError::new(self.cursor.at(), format!("a comma must follow: {usage}")));
-        }
-        let pattern_at = self.here();
-        let Some(pattern) = self.cursor.string() else {
-            return Err(ExprError::new(pattern_at, format!("the regular expression is a string: {usage}")));
-        };
-        let pattern = String::from_utf8(pattern?).map_err(|_| {
-            ExprError::new(pattern_at, "the regular expression is no UTF-8; write \\\\xNN in it")
-        })?;
-        if !self.cursor.take(")") {
-            return Err(self.unclosed(at, word, ")"));
-        }
-        let build = |pattern: &str| {
-            let built = RegexBuilder::new(pattern).unicode(false).dot_matches_new_line(true).build();
-            built.map_err(|error| ExprError::new(pattern_at, reason(&error)))
-        };
-        // By itself first: `a)|(b` must not slip out of the parentheses that are put around it.
-        let mut regex = build(&pattern)?;
-        if anchored {
-            regex = build(&format!(r"\A(?:{pattern})\z"))?;
-        }
-        Ok(Piece::condition(Condition::Matches(text, regex), at))
     }
 
     fn unclosed(&mut self, at: usize, opening: &str, closing: &str) -> ExprError {
@@ -331,28 +416,16 @@ impl<L: Names> Parser<'_, L> {
     }
 }
 
-/// The last line of what the regex library draws; it has the words.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default();
-    format!("a bad regular expression: {}", line.strip_prefix("error: ").unwrap_or(line))
-}
-
-/// Whether a word is a function, and whether its regular expression must match the whole text.
-fn function(word: &str) -> Option<bool> {
-    match word {
-        "match" => Some(true),
-        "search" => Some(false),
-        _ => None,
-    }
-}
-
 /// Words with a fixed value, in RFC 9535's spelling or Python's.
-fn constant<N>(word: &str) -> Option<(Term<N>, Kind)> {
+fn constant<N>(word: &str, grammar: Grammar) -> Option<(Term<N>, Kind)> {
     match word {
-        "true" | "True" => Some((Term::Truth(true), Kind::Truth)),
-        "false" | "False" => Some((Term::Truth(false), Kind::Truth)),
-        "null" | "None" => Some((Term::Null, Kind::Null)),
+        "true" => Some((Term::Truth(true), Kind::Truth)),
+        "false" => Some((Term::Truth(false), Kind::Truth)),
+        "null" => Some((Term::Null, Kind::Null)),
+        _ if grammar == Grammar::Strict => None,
+        "True" => Some((Term::Truth(true), Kind::Truth)),
+        "False" => Some((Term::Truth(false), Kind::Truth)),
+        "None" => Some((Term::Null, Kind::Null)),
         _ => None,
     }
 }

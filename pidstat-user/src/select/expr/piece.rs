@@ -1,6 +1,6 @@
 //! Parts of an expression while it is read: whether each is a condition or a value, and of what kind.
 
-use super::{Condition, ExprError, Kind, Relation, Term};
+use super::{Condition, ExprError, Grammar, Kind, Relation, Term};
 
 /// A part of an expression, and where it begins.
 pub(super) struct Piece<N> {
@@ -23,21 +23,33 @@ impl<N> Piece<N> {
         Piece { node: Node::Term(node, kind), at }
     }
 
-    pub(super) fn into_condition(self) -> Result<Condition<N>, ExprError> {
+    pub(super) fn into_condition(self, grammar: Grammar) -> Result<Condition<N>, ExprError> {
         match self.node {
             Node::Condition(condition) => Ok(condition),
-            Node::Term(Term::Name(name), Kind::Any) => Ok(Condition::Exists(name)),
-            Node::Term(term, Kind::Truth | Kind::Any) => Ok(Condition::True(term)),
-            Node::Term(_, kind) => Err(ExprError::new(
-                self.at,
-                format!("{} is no condition; compare it with something, as in cpu_pct > 50", a(kind)),
-            )),
+            Node::Term(term, _) if grammar == Grammar::Python => Ok(Condition::True(term)),
+            Node::Term(Term::Name(name), Kind::Any | Kind::Nodes) => Ok(Condition::Exists(name)),
+            Node::Term(term, _) if grammar == Grammar::Document => Ok(Condition::True(term)),
+            Node::Term(term, Kind::Truth | Kind::Any) if grammar == Grammar::Columns => {
+                Ok(Condition::True(term))
+            }
+            Node::Term(_, kind) => {
+                let example = if grammar == Grammar::Columns { "cpu_pct > 50" } else { "@.stat.pid > 50" };
+                let what = format!("{} is no condition; compare it with something, as in {example}", a(kind));
+                Err(ExprError::new(self.at, what))
+            }
         }
     }
 
-    pub(super) fn into_term(self) -> Result<(Term<N>, Kind, usize), ExprError> {
+    pub(super) fn into_term(self, grammar: Grammar) -> Result<(Term<N>, Kind, usize), ExprError> {
         match self.node {
+            Node::Term(_, Kind::Nodes) if grammar == Grammar::Strict => Err(ExprError::new(
+                self.at,
+                "this may find several values, and only single ones are compared; write count() or value()",
+            )),
             Node::Term(term, kind) => Ok((term, kind, self.at)),
+            Node::Condition(condition) if grammar.is_rich() => {
+                Ok((Term::Condition(Box::new(condition)), Kind::Any, self.at))
+            }
             Node::Condition(_) => Err(ExprError::new(
                 self.at,
                 "a condition has no value that could be compared or calculated with",
@@ -45,8 +57,9 @@ impl<N> Piece<N> {
         }
     }
 
-    pub(super) fn into_number(self) -> Result<(Term<N>, usize), ExprError> {
-        match self.into_term()? {
+    pub(super) fn into_number(self, grammar: Grammar) -> Result<(Term<N>, usize), ExprError> {
+        match self.into_term(grammar)? {
+            (term, _, at) if grammar.is_rich() => Ok((term, at)),
             (term, Kind::Number | Kind::Any, at) => Ok((term, at)),
             (_, kind, at) => {
                 Err(ExprError::new(at, format!("one calculates with numbers; this is {}", a(kind))))
@@ -64,6 +77,7 @@ pub(super) fn a(kind: Kind) -> &'static str {
         Kind::Truth => "true or false",
         Kind::Null => "null",
         Kind::List => "a list",
+        Kind::Nodes => "a query",
     }
 }
 

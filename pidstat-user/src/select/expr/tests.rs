@@ -10,7 +10,7 @@ struct Words;
 impl Names for Words {
     type Name = String;
 
-    fn read(&self, text: &str) -> Option<Result<Found<String>, ExprError>> {
+    fn read(&self, text: &str, _depth: usize) -> Option<Result<Found<String>, ExprError>> {
         let length = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
         let kind = match text.as_bytes()[..length].first()? {
             b'n' => Kind::Number,
@@ -24,7 +24,13 @@ impl Names for Words {
 
 impl Environment<String> for HashMap<&str, Operand<'static>> {
     fn value<'a>(&'a self, name: &'a String) -> Operand<'a> {
-        self.get(name.as_str()).cloned().unwrap_or(Operand::Missing)
+        match self.get(name.as_str()) {
+            Some(Operand::Null) => Operand::Null,
+            Some(Operand::Truth(truth)) => Operand::Truth(*truth),
+            Some(Operand::Number(number)) => Operand::Number(*number),
+            Some(Operand::Text(text)) => Operand::Text(text.clone()),
+            _ => Operand::Missing,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::sample::{
 use pidstat_common::task::{Group, TaskOffsets, Thread, kind};
 
 const PF_WQ_WORKER: u32 = 0x20;
-const PF_KTHREAD: u32 = 0x0020_0000;
+pub const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// What decides how a record becomes a row; the same for a whole run.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Shape {
     pub page_bytes: u64,
     /// What a process that never sent anything has.
     pub traffic: Reading<Traffic>,
+    /// Whether the exit hooks keep what dead threads waited.
+    pub exits: bool,
 }
 
 /// What one thread had at a sample; compared with the next sample's to find what dead threads leave behind.
@@ -67,9 +69,14 @@ pub struct Sum {
     pub wait_ns: u64,
     /// Of the live threads.
     pub timeslices: u64,
+    /// Waiting time and time slices of dead threads, as the exit hooks count them.
+    pub dead: (u64, u64),
+    /// Minor faults of children that were waited for, less those of whom the I/O was taken off again.
+    pub reaped_lead: u64,
     /// The first thread's part.
     pub leader: Mark,
     seq: u32,
+    deaths: u32,
     steady: bool,
     count: u32,
     nr_threads: u32,
@@ -85,14 +92,16 @@ impl Sum {
     }
 
     fn add(&mut self, thread: &Thread) {
-        self.steady &= thread.seq == self.seq;
+        self.steady &= thread.seq == self.seq && thread.kind >> kind::DEATHS_SHIFT == self.deaths;
         self.count += 1;
         self.nr_threads = thread.nr_threads;
         self.run_ns = self.run_ns.saturating_add(thread.sum_exec);
         self.utime = self.utime.saturating_add(thread.utime);
         self.stime = self.stime.saturating_add(thread.stime);
-        self.wait_ns = self.wait_ns.saturating_add(thread.run_delay);
-        self.timeslices = self.timeslices.saturating_add(thread.pcount);
+        if thread.kind & kind::COUNTED == 0 {
+            self.wait_ns = self.wait_ns.saturating_add(thread.run_delay);
+            self.timeslices = self.timeslices.saturating_add(thread.pcount);
+        }
     }
 }
 
@@ -186,8 +195,11 @@ impl Gather {
             prev: (group.prev_utime, group.prev_stime),
             wait_ns: 0,
             timeslices: 0,
+            dead: (group.dead_wait, group.dead_timeslices),
+            reaped_lead: group.children[3].wrapping_sub(group.reaped_min_flt),
             leader: mark_of(thread),
             seq: thread.seq,
+            deaths: thread.kind >> kind::DEATHS_SHIFT,
             steady: true,
             count: 0,
             nr_threads: 0,
@@ -370,7 +382,7 @@ fn switches_of(thread: &Thread) -> Switches {
     Switches { voluntary: thread.nvcsw, involuntary: thread.nivcsw }
 }
 
-fn io_of(counters: &[u64; 7], shape: &Shape) -> Reading<Io> {
+pub fn io_of(counters: &[u64; 7], shape: &Shape) -> Reading<Io> {
     if shape.offsets.rchar == 0 {
         return Err(Missing::NotInKernel);
     }

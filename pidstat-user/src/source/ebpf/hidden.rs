@@ -30,6 +30,8 @@ pub struct Hidden {
     threads: Vec<ThreadCounters>,
     unseen: Vec<u32>,
     rows: Vec<Task>,
+    /// Whether one that was known was not there any more at the last sample.
+    pub vanished: bool,
 }
 
 /// What need not be read at every sample.
@@ -57,6 +59,7 @@ impl Hidden {
             threads: Vec::new(),
             unseen: Vec::new(),
             rows: Vec::new(),
+            vanished: false,
         }
     }
 
@@ -81,7 +84,10 @@ impl Hidden {
         self.rows.clear();
         let mut pids = std::mem::take(&mut self.pids);
         let (reader, users, host) = at;
+        let count = pids.len();
         pids.retain(|pid| self.row(*pid, want, (&mut *reader, &mut *users, host)));
+        // One that is asked for by number is not kept from sample to sample.
+        self.vanished = pids.len() < count || want.pids != Pids::All;
         self.pids = pids;
         walk.gather.between.extend(self.rows.drain(..).rev());
     }

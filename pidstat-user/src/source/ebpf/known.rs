@@ -3,12 +3,16 @@
 use super::{
     cputime::{adjust, never_back},
     gather::{Mark, NO_ROW, Shape, Sum},
+    task::raise_io,
 };
 use crate::{
-    sample::{Comm, Facts, Task},
+    sample::{Comm, Facts, Io, Sample, Task},
     source::procfs::{Reader, Users},
 };
 use std::rc::Rc;
+
+/// Samples for which I/O waits for a reaped child to be freed.
+const HELD_SAMPLES: u32 = 20;
 
 /// One process.
 #[derive(Debug, Default)]
@@ -31,8 +35,17 @@ pub struct Known {
     pub shown: (u64, u64),
     /// Whether a row was ever approximate: then it can have shown more than exact sums come to for a while.
     pub doubted: bool,
-    /// Waiting time and time slices of threads that are gone; the kernel keeps no sum of them.
+    /// Waiting time and time slices of threads that are gone, found by comparing samples where the exit hooks are not
+    /// attached; the kernel keeps no sum of them.
     pub dead: (u64, u64),
+    /// The least lead of reaped children that was ever seen: then all of them were taken off.
+    reaped_lead: u64,
+    /// The lead of the last sample, and how many samples it has been so.
+    held: (u64, u32),
+    /// I/O as shown.
+    pub io: Io,
+    /// Waiting time and time slices as shown.
+    waited: (u64, u64),
     /// The threads at the last sample, ascending tid; empty while there is only one.
     marks: Vec<Mark>,
     /// Waiting time and time slices of that one.
@@ -41,8 +54,34 @@ pub struct Known {
 
 impl Known {
     /// Of a process that was not there before.
-    pub fn new(sum: &Sum) -> Known {
-        Known { tgid: sum.tgid, start_ns: sum.start_ns, ..Known::default() }
+    pub fn new(sum: &Sum, previous: Option<&Sample>) -> Known {
+        // Of a process that is born under the eyes of the hooks, everything that is added is taken off some time.
+        let young = previous.is_some_and(|sample| sum.start_ns > sample.uptime_ns);
+        let lead = if young { 0 } else { sum.reaped_lead };
+        Known { tgid: sum.tgid, start_ns: sum.start_ns, reaped_lead: lead, ..Known::default() }
+    }
+
+    /// Keeps I/O as it was shown while it has some of a reaped child that is not taken off yet: the kernel adds a child's
+    /// when it is waited for, and the child is freed, and reports it, up to a third of a second later.
+    fn own_io(&mut self, sum: &Sum, row: &mut Task) {
+        let Ok(io) = &mut row.io else { return };
+        self.held = if self.held.0 == sum.reaped_lead {
+            (self.held.0, self.held.1 + 1)
+        } else {
+            (sum.reaped_lead, 0)
+        };
+        if self.held.1 >= HELD_SAMPLES {
+            // It was not freed for so long that it never will: a child of a parent that died, or one that nobody counts.
+            self.reaped_lead = sum.reaped_lead;
+        }
+        self.reaped_lead = self.reaped_lead.min(sum.reaped_lead);
+        if self.reaped_lead == sum.reaped_lead {
+            // What was taken for the least at first can have been too much.
+            raise_io(io, self.io);
+            self.io = *io;
+        } else {
+            *io = self.io;
+        }
     }
 
     /// Fills in what follows from a consistent sum: the split of CPU time, and the waiting time with the dead threads'.
@@ -51,7 +90,13 @@ impl Known {
         self.shown = never_back(split, self.shown);
         let row = &mut rows[sum.row];
         (row.cpu.user_ns, row.cpu.system_ns) = self.shown;
-        if marks.is_empty() && self.marks.is_empty() {
+        if shape.exits {
+            self.show_threads(marks, rows);
+            self.marks.clear();
+            if shape.want.threads {
+                self.marks.extend_from_slice(marks);
+            }
+        } else if marks.is_empty() && self.marks.is_empty() {
             let now = (sum.leader.wait_ns, sum.leader.timeslices);
             if now.0 < self.first.0 || now.1 < self.first.1 {
                 // Between the samples another thread was born, called exec and took the first one's place.
@@ -72,12 +117,18 @@ impl Known {
             }
         }
         self.first = (sum.leader.wait_ns, sum.leader.timeslices);
+        if shape.exits {
+            self.own_io(sum, &mut rows[sum.row]);
+        }
         if shape.want.sum_threads
             && let Ok(sched) = &mut rows[sum.row].sched
         {
             sched.run_ns = sum.run_ns;
-            sched.wait_ns = self.dead.0.saturating_add(sum.wait_ns);
-            sched.timeslices = self.dead.1.saturating_add(sum.timeslices);
+            // Of the two sources of the dead one is always zero; the floor is for what a thread waits after its death.
+            let dead = (self.dead.0.max(sum.dead.0), self.dead.1.max(sum.dead.1));
+            self.waited.0 = self.waited.0.max(dead.0.saturating_add(sum.wait_ns));
+            self.waited.1 = self.waited.1.max(dead.1.saturating_add(sum.timeslices));
+            (sched.wait_ns, sched.timeslices) = self.waited;
         }
     }
 

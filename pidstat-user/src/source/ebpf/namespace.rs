@@ -4,10 +4,12 @@ use crate::{
     kernel::{
         Attached, Kernel, Object, Reason,
         bpf::{IterBuffer, Scope},
+        net::PidNamespace,
         task,
     },
     source::procfs::Reader,
 };
+use pidstat_common::exit::RING_BYTES;
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 /// Inode of the initial PID namespace (PROC_PID_INIT_INO), part of the kernel's ABI.
@@ -54,7 +56,7 @@ pub fn own(kernel: &Kernel, proc_root: &Path) -> Result<Namespace, Reason> {
     if inode == INITIAL {
         return Ok(Namespace { level: 0, inode });
     }
-    let globals = task::globals(kernel.btf(), 0, 0)?;
+    let globals = task::globals(kernel.btf(), 0, PidNamespace::default(), RING_BYTES as u32)?;
     let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
     let Attached::Iter(program) = object.attach(kernel, &task::LEVEL)? else {
         return Err(Reason::Other("the iterator is not one".into()));

@@ -15,7 +15,10 @@ use crate::{
     },
     sample::{Connection, Losses, Traffic},
 };
-use aya::maps::{Array, Map, MapData, RingBuf};
+use aya::{
+    Ebpf,
+    maps::{Array, Map, MapData, RingBuf},
+};
 use ledger::Ledger;
 use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -35,7 +38,7 @@ pub struct Net {
     buffer: IterBuffer,
     lost: NetLosses,
     log: Option<KernelLog>,
-    _object: Object,
+    _hooks: Ebpf,
 }
 
 impl Net {
@@ -96,7 +99,7 @@ impl Net {
             buffer: IterBuffer::default(),
             lost: NetLosses::default(),
             log,
-            _object: object,
+            _hooks: object.into_ebpf(),
         })
     }
 

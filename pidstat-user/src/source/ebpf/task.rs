@@ -2,13 +2,15 @@
 
 use super::{
     cputime::{adjust, never_back},
-    gather::{Gather, NO_ROW, Shape, Sum},
+    exits::Exits,
+    gather::{Gather, Mark, NO_ROW, Shape, Sum},
     known::Known,
 };
 use crate::{
     kernel::{
         Attached, Kernel, Object, Reason,
         bpf::{IterBuffer, IterLink, IterProgram, Scope},
+        net::PidNamespace,
         task,
     },
     sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
@@ -33,6 +35,8 @@ pub struct Walk {
     pub gather: Gather,
     again: Gather,
     again_rows: Vec<Task>,
+    /// Threads that a second look no longer found; their rows stay. In the order of `gather.marks`.
+    ended: Vec<Mark>,
     /// Ascending tgid.
     known: Vec<Known>,
     /// Processes that were not there before.
@@ -40,6 +44,8 @@ pub struct Walk {
     /// Counts the samples.
     round: u64,
     order: Vec<(TaskKey, usize)>,
+    /// Whether a process of the walk before was not in the last one.
+    pub vanished: bool,
 }
 
 #[derive(Debug)]
@@ -51,29 +57,32 @@ enum Links {
 }
 
 impl Walk {
-    /// Loads the program and links it to what is wanted.
+    /// Loads the program and links it to what is wanted. The exit hooks are attached first if sums over all threads are
+    /// wanted: with them the second value, or why there are none.
     ///
     /// # Errors
     /// Why this machine or this user cannot have it.
     pub fn open(
         kernel: &Kernel,
-        level: u32,
+        ours: PidNamespace,
+        ring_bytes: u32,
         want: &Want,
         host: &Host,
         traffic: Reading<Traffic>,
-    ) -> Result<Walk, Reason> {
-        let mut asked = 0;
+    ) -> Result<(Walk, Option<Result<Exits, Reason>>), Reason> {
+        let mut asked = if want.sum_threads { want::DEAD | want::OWN_IO } else { 0 };
         for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
             if want.facts.has(fact) {
                 asked |= bit;
             }
         }
-        let globals = task::globals(kernel.btf(), asked, level)?;
+        let globals = task::globals(kernel.btf(), asked, ours, ring_bytes)?;
         let mut object = Object::load(kernel, &task::FAMILY, &globals)?;
         // The program outlives the object: links and open iterators hold it, and it holds its frozen globals.
         let Attached::Iter(program) = object.attach(kernel, &task::WALK)? else {
             return Err(Reason::Other("the iterator is not one".into()));
         };
+        let exits = want.sum_threads.then(|| Exits::attach(kernel, object));
         let failed = |error: &io::Error| Reason::of_call("link creation", error);
         let whole = program.link(Scope::All).map_err(|error| failed(&error))?;
         let restrictable = program.link(Scope::Process(1)).is_ok();
@@ -84,26 +93,30 @@ impl Walk {
             }
             _ => Links::Whole(whole),
         };
-        Ok(Walk {
+        let walk = Walk {
             program,
             links,
             restrictable,
             buffer: IterBuffer::default(),
             shape: Shape {
                 want: want.clone(),
-                offsets: task::offsets(kernel.btf(), level)?,
+                offsets: task::offsets(kernel.btf(), ours.level)?,
                 tick_ns: 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000),
                 page_bytes: host.page_bytes,
                 traffic,
+                exits: matches!(exits, Some(Ok(_))),
             },
             gather: Gather::default(),
             again: Gather::default(),
             again_rows: Vec::new(),
+            ended: Vec::new(),
             known: Vec::new(),
             new: Vec::new(),
             round: 0,
             order: Vec::new(),
-        })
+            vanished: false,
+        };
+        Ok((walk, exits))
     }
 
     /// Walks, and adds a row for each wanted task to `rows`.
@@ -145,6 +158,7 @@ impl Walk {
         let doubtful: Vec<usize> =
             (0..self.gather.sums.len()).filter(|at| !self.gather.sums[*at].consistent()).collect();
         let mut lost = 0;
+        self.ended.clear();
         for at in doubtful {
             lost += u64::from(!self.read_again(at, rows));
         }
@@ -162,7 +176,7 @@ impl Walk {
                     known
                 }
                 None => {
-                    self.new.push(Known::new(sum));
+                    self.new.push(Known::new(sum, previous));
                     let Some(known) = self.new.last_mut() else { continue };
                     known
                 }
@@ -173,6 +187,9 @@ impl Walk {
             let (of_sum, rest) = marks.split_at_mut(before + own);
             marks = rest;
             let of_sum = &mut of_sum[before..];
+            let gone = self.ended.partition_point(|mark| mark.tgid < sum.tgid);
+            let until = self.ended.partition_point(|mark| mark.tgid <= sum.tgid);
+            known.show_threads(&mut self.ended[gone..until], rows);
             if sum.consistent() {
                 known.settle(sum, of_sum, &self.shape, rows);
             } else {
@@ -190,7 +207,8 @@ impl Walk {
             }
             known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
         }
-        if still < self.known.len() {
+        self.vanished = still < self.known.len();
+        if self.vanished {
             self.known.retain(|known| known.round == self.round);
         }
         if !self.new.is_empty() {
@@ -241,11 +259,13 @@ impl Walk {
         let all = &mut self.gather.marks;
         for mark in &mut again.marks {
             let first = all.binary_search_by_key(&(tgid, mark.tid), |old| (old.tgid, old.tid));
-            mark.row = first.map_or(NO_ROW, |first| all[first].row);
+            let first = first.map(|at| &mut all[at]).ok().filter(|old| old.start_ns == mark.start_ns);
+            mark.row = first.map_or(NO_ROW, |first| std::mem::replace(&mut first.row, NO_ROW));
         }
         let start = all.partition_point(|mark| mark.tgid < tgid);
         let end = all.partition_point(|mark| mark.tgid <= tgid);
-        all.splice(start..end, again.marks.drain(..));
+        let old = all.splice(start..end, again.marks.drain(..));
+        self.ended.extend(old.filter(|mark| mark.row != NO_ROW));
         true
     }
 
@@ -304,8 +324,8 @@ fn approximate(
     {
         *sched = Sched {
             run_ns: sum.run_ns,
-            wait_ns: known.dead.0.saturating_add(sum.wait_ns),
-            timeslices: known.dead.1.saturating_add(sum.timeslices),
+            wait_ns: known.dead.0.max(sum.dead.0).saturating_add(sum.wait_ns),
+            timeslices: known.dead.1.max(sum.dead.1).saturating_add(sum.timeslices),
         };
     }
     let facts = if row.io.is_ok() { Facts::IO } else { Facts::NONE };
@@ -315,7 +335,8 @@ fn approximate(
     {
         row.cpu = files.cpu;
         row.faults = files.faults;
-        row.io = files.io.or(row.io);
+        // /proc has the I/O of reaped children in the sum, so what was shown last stays.
+        row.io = if shape.exits { row.io.map(|_| known.io) } else { files.io.or(row.io) };
     }
 }
 
@@ -326,7 +347,7 @@ fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
 }
 
 /// Raises every counter to what was shown before.
-fn not_below(row: &mut Task, shown: &Task) {
+pub fn not_below(row: &mut Task, shown: &Task) {
     let raise = |now: &mut u64, before: u64| *now = before.max(*now);
     raise(&mut row.cpu.user_ns, shown.cpu.user_ns);
     raise(&mut row.cpu.system_ns, shown.cpu.system_ns);
@@ -345,26 +366,32 @@ fn not_below(row: &mut Task, shown: &Task) {
         raise(&mut now.involuntary, involuntary);
     }
     if let (Ok(now), Ok(before)) = (&mut row.io, shown.io) {
-        let Io {
-            rchar_bytes,
-            wchar_bytes,
-            read_calls,
-            write_calls,
-            read_bytes,
-            write_bytes,
-            cancelled_write_bytes,
-        } = before;
-        raise(&mut now.rchar_bytes, rchar_bytes);
-        raise(&mut now.wchar_bytes, wchar_bytes);
-        raise(&mut now.read_calls, read_calls);
-        raise(&mut now.write_calls, write_calls);
-        raise(&mut now.read_bytes, read_bytes);
-        raise(&mut now.write_bytes, write_bytes);
-        raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
+        raise_io(now, before);
     }
     if let (Ok(now), Ok(Delays { block_io_ns })) = (&mut row.delays, shown.delays) {
         raise(&mut now.block_io_ns, block_io_ns);
     }
+}
+
+/// Raises every counter to what was shown before.
+pub fn raise_io(now: &mut Io, shown: Io) {
+    let raise = |now: &mut u64, before: u64| *now = before.max(*now);
+    let Io {
+        rchar_bytes,
+        wchar_bytes,
+        read_calls,
+        write_calls,
+        read_bytes,
+        write_bytes,
+        cancelled_write_bytes,
+    } = shown;
+    raise(&mut now.rchar_bytes, rchar_bytes);
+    raise(&mut now.wchar_bytes, wchar_bytes);
+    raise(&mut now.read_calls, read_calls);
+    raise(&mut now.write_calls, write_calls);
+    raise(&mut now.read_bytes, read_bytes);
+    raise(&mut now.write_bytes, write_bytes);
+    raise(&mut now.cancelled_write_bytes, cancelled_write_bytes);
 }
 
 /// Threads on this machine, about: the kernel's figure has 16 bits.

@@ -35,7 +35,7 @@ pub use maps::Mapping;
 pub use mounts::{Mount, MountStats};
 pub use rollup::Rollup;
 pub use stat::Stat;
-pub use status::Status;
+pub use status::{Status, pairs};
 pub use sysctl::{Setting, Sysctls};
 pub use words::{Variable, list, record};
 
@@ -76,6 +76,17 @@ impl InspectError {
     /// Whether the process is not there, or no longer.
     pub fn gone(self) -> bool {
         self == InspectError::Gone
+    }
+
+    /// The number of errno(3) that says the same.
+    pub fn number(self) -> i32 {
+        match self {
+            InspectError::Gone | InspectError::NotInKernel => libc::ENOENT,
+            InspectError::NotPermitted => libc::EACCES,
+            InspectError::Malformed => libc::EINVAL,
+            InspectError::TooLarge => libc::EFBIG,
+            InspectError::Other(number) => number,
+        }
     }
 }
 

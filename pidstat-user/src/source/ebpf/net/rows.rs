@@ -1,7 +1,7 @@
 //! Puts the sums of the net family into a sample: into the rows of living processes, and into `departed` for the rest.
 
 use super::{Net, NetOwner};
-use crate::sample::{Missing, Pids, Sample, Task, TaskKey};
+use crate::sample::{End, Missing, Pids, Sample, Task, TaskKey};
 
 impl Net {
     /// Fills in the traffic of every process row of `out`, whose tasks are complete and sorted, and the departed ones.
@@ -32,5 +32,6 @@ fn departed(key: TaskKey, owner: &NetOwner) -> Task {
     let mut task = Task::blank(key, owner.comm, Missing::Gone);
     task.uid = owner.uid;
     task.traffic = Ok(owner.traffic);
+    task.end = End::TrafficOnly;
     task
 }

@@ -1,7 +1,7 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
 use super::{
-    args::{Args, PidArg, ScopeArg, SourceArg},
+    args::{Args, NetArg, PidArg, ScopeArg, SourceArg},
     choice,
     output::{Output, output},
     pypidstat,
@@ -149,6 +149,17 @@ impl Plan {
             (_, _, SourceArg::Auto) if interval.is_none() => From::Files(None),
             (_, _, SourceArg::Auto) => From::Auto,
         };
+        if args.net != NetArg::Auto {
+            let rung = args.net.choice().name();
+            if !facts.has(Facts::TRAFFIC) {
+                return Err(Usage(format!("--net {rung} says how traffic is counted; ask for it with -n")));
+            }
+            if !matches!(from, From::Auto | From::Ebpf) {
+                return Err(Usage(format!(
+                    "--net {rung} counts in the kernel, during intervals; it needs one, and no files as source"
+                )));
+            }
+        }
         let listed = args.pids.len() + usize::from(!args.program.is_empty());
         if args.delayacct && matches!(from, From::Instants(_) | From::Files(Some(_))) {
             return Err(Usage(
@@ -162,6 +173,8 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                net: args.net.choice(),
+                net_sockets: args.net_sockets,
                 debug: args.debug_bpf,
             },
             reports,

@@ -34,6 +34,7 @@ impl Sink for Csv {
                 for column in &columns {
                     let _ = write!(out, ",{}", column.id);
                 }
+                out.extend_from_slice(if frame.origin.net_rung.is_some() { b",net_rung" } else { b"" });
                 out.extend_from_slice(b",exited,exit_code,command\n");
             }
             for row in &table.rows {
@@ -63,6 +64,9 @@ impl Sink for Csv {
                         }
                         Value::Missing(_) => Ok(()),
                     };
+                }
+                if let Some(rung) = &frame.origin.net_rung {
+                    let _ = write!(out, ",{}", rung.as_ref().unwrap_or(&""));
                 }
                 let _ = write!(out, ",{},", u8::from(row.exited));
                 if let End::Exited(exit) = task.end {

@@ -202,6 +202,9 @@ fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
     match &origin.net_rung {
         Some(Ok(rung)) => {
             let _ = write!(out, ", \"net_rung\": \"{rung}\"");
+            if let Some(lacks) = origin.net_shortfall {
+                let _ = write!(out, ", \"net_shortfall\": \"{lacks}\"");
+            }
         }
         Some(Err(why)) => {
             out.extend_from_slice(b", \"net_rung\": null, \"net_reason\": ");

@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     kernel::{
         Kernel, Reason,
-        net::{PidNamespace, Sizes},
+        net::{Options, PidNamespace},
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
@@ -89,8 +89,8 @@ impl EbpfSource {
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
-            let sizes = Sizes { debug: want.debug, ..Sizes::default() };
-            let mut net = Net::open_sized(&kernel, ours, sizes)?;
+            let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
+            let mut net = Net::open(&kernel, ours, want.net, options)?;
             net.keep_closed(want.facts.has(Facts::CONNECTIONS));
             Ok(net)
         });
@@ -126,6 +126,11 @@ impl EbpfSource {
             reader,
             losses: Losses::default(),
         })
+    }
+
+    /// Why traffic is not counted although it was asked for.
+    pub fn net_failure(&self) -> Option<&Reason> {
+        self.net.as_ref()?.as_ref().err()
     }
 
     fn system(&mut self) -> Result<System, SourceError> {
@@ -247,7 +252,7 @@ impl Source for EbpfSource {
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
-                Ok(Net::RUNG)
+                Ok(net.rung().name)
             }
             Err(why) => Err(why.to_string()),
         });
@@ -257,14 +262,20 @@ impl Source for EbpfSource {
             let vanished = self.walk.vanished || self.hidden.vanished;
             exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
         }
-        out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
+        let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
+        let net_approximate =
+            self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
+        out.origin = Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses };
         Ok(())
     }
 
     fn note(&self) -> Option<String> {
-        let net = self.net.as_ref().and_then(|net| net.as_ref().err());
+        let net = match self.net.as_ref() {
+            Some(Ok(net)) => net.note(),
+            Some(Err(why)) => Some(format!("network is not counted: {why}")),
+            None => None,
+        };
         let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().err());
-        let net = net.map(|why| format!("network is not counted: {why}"));
         let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
         let delays = self.filler.as_ref().and_then(|filler| filler.note(self.delays_on));
         [net, exits, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))

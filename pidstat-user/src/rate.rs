@@ -6,6 +6,7 @@
 pub mod average;
 pub mod ended;
 pub mod fold;
+pub mod io;
 pub mod pair;
 pub mod recorded;
 pub mod tree;

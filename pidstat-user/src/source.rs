@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod ebpf;
+pub mod ioprio;
 pub mod procfs;
 pub mod replay;
 pub mod taskstats;

@@ -24,6 +24,7 @@ pub mod status;
 pub mod system;
 pub mod threads;
 pub mod users;
+pub mod vmstat;
 
 pub use host::host;
 pub use inspect::Inspector;

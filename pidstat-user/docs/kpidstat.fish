@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n delay delayacct T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= debug-bpf e= help V/version
+    string join \n u r s d w v R n delay delayacct T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -57,6 +57,7 @@ pcap\t'Captured packets, without eBPF'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l replay -d 'Play back a recording that `record` made, or Procpath' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s e -d 'Run this program, report it until it ends, and end with its exit code; takes the rest of the line' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'

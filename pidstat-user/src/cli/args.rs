@@ -199,6 +199,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
 
+    /// Play back a recording that `record` made, or Procpath
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "procfs"], help_heading = "Source")]
+    pub replay: Option<PathBuf>,
+
     /// Print what the network programs log inside the kernel on standard error
     #[arg(long, help_heading = "Source")]
     pub debug_bpf: bool,
@@ -400,6 +404,7 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--net-sockets"
                     | "--procfs"
                     | "--root"
+                    | "--replay"
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {

@@ -104,10 +104,14 @@ impl Losses {
         Some(match name {
             "storage_null" => &mut self.storage_null,
             "flow_insert_failed" => &mut self.flow_insert_failed,
+            "turn_insert_failed" => &mut self.turn_insert_failed,
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
             "inconsistent" => &mut self.inconsistent,
+            "exit_ring_full" => &mut self.exit_ring_full,
+            "exit_groups_full" => &mut self.exit_groups_full,
+            "exit_unseen" => &mut self.exit_unseen,
             _ => return None,
         })
     }

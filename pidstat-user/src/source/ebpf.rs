@@ -18,6 +18,7 @@ pub use namespace::usable;
 use super::{
     Source, SourceError,
     procfs::{self, Reader, Users, machine::Machine},
+    taskstats::waits::Filler,
 };
 use crate::{
     clock::Clock,
@@ -60,6 +61,10 @@ pub struct EbpfSource {
     sched: Option<Result<Sched, Reason>>,
     /// If connections are asked for.
     connections: Option<Connections>,
+    /// If delays are asked for.
+    filler: Option<Filler>,
+    /// Whether the kernel measured delays at the start.
+    delays_on: Option<bool>,
     losses: Losses,
     /// Readable when one of the rings wants emptying.
     wakeup: Option<OwnedFd>,
@@ -112,7 +117,7 @@ impl EbpfSource {
         ];
         let wakeup =
             either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
-        let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         drop(kernel);
         give_back();
         Ok(EbpfSource {
@@ -122,12 +127,14 @@ impl EbpfSource {
             exits,
             wakeup,
             hidden: Hidden::new(traffic),
-            reader,
             users: Users::machine(),
             machine: Machine::new(proc_root),
             net,
             sched,
             connections,
+            delays_on: reader.delays_switched_on(),
+            filler: want.facts.has(Facts::WAITS).then(|| Filler::open(true)),
+            reader,
             losses: Losses::default(),
         })
     }
@@ -252,6 +259,9 @@ impl Source for EbpfSource {
             self.walk.sort(&mut out.tasks);
         }
         self.files_of_tasks(out);
+        if let Some(filler) = &mut self.filler {
+            filler.fill(&mut out.tasks);
+        }
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
@@ -287,8 +297,8 @@ impl Source for EbpfSource {
         let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
         let sched = self.sched.as_ref().and_then(|sched| sched.as_ref().err());
         let sched = sched.map(|why| format!("the scheduler is not watched: {why}"));
-        let notes: Vec<String> = [net, exits, sched].into_iter().flatten().collect();
-        (!notes.is_empty()).then(|| notes.join("; "))
+        let delays = self.filler.as_ref().and_then(|filler| filler.note(self.delays_on));
+        [net, exits, sched, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

@@ -158,7 +158,7 @@ impl Farm {
         match reader {
             Ok(reader) => self.readers.push(reader),
             Err(error) => {
-                self.log.say(Level::Error, &format!("№{number}: its output cannot be read: {error}"))
+                self.log.say(Level::Error, &format!("№{number}: its output cannot be read: {error}"));
             }
         }
     }

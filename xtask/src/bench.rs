@@ -5,6 +5,7 @@ mod bars;
 mod contender;
 mod measure;
 mod network;
+mod query;
 mod results;
 mod table;
 
@@ -157,6 +158,14 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
                 results.missing.extend(absent);
             }
             Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
+        }
+    }
+    let queries = at.is_none_or(|at| at == query::POPULATION.size());
+    if queries && only.is_none_or(|only| "query".contains(only)) {
+        say("bench: queries of the process tree");
+        match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
+            Ok(answers) => results.answers = answers,
+            Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
         }
     }
     for station in &stations {

@@ -5,6 +5,7 @@ use super::{
     contender::{Contender, Reports},
     measure::Run,
     network::Trip,
+    query::Answer,
 };
 
 /// Everything of one bench.
@@ -16,6 +17,8 @@ pub struct Results {
     pub calls: Vec<(usize, f64)>,
     /// Round trips.
     pub trips: Vec<Trip>,
+    /// Queries of the process tree.
+    pub answers: Vec<Answer>,
     /// What could not be measured: what, and why.
     pub missing: Vec<(String, String)>,
 }

@@ -5,6 +5,7 @@ mod bars;
 mod contender;
 mod measure;
 mod network;
+mod plot;
 mod query;
 mod results;
 mod table;
@@ -161,14 +162,22 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         }
     }
     let queries = at.is_none_or(|at| at == query::POPULATION.size());
-    if queries && only.is_none_or(|only| "query".contains(only)) {
+    if queries && only.is_none_or(|only| only == "query") {
         say("bench: queries of the process tree");
         match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
             Ok(answers) => results.answers = answers,
             Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
         }
     }
-    for station in &stations {
+    // `--only plot` is about these alone.
+    if !part || (only == Some("plot") && at.is_none()) {
+        say("bench: plots");
+        match plot::measure(&field.kpidstat) {
+            Ok(plots) => results.plots = plots,
+            Err(why) => results.missing.push(("plots".to_owned(), format!("{why:#}"))),
+        }
+    }
+    for station in stations.iter().filter(|_| !field.contenders.is_empty()) {
         say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
         measure_at(station, &field, deadline, &mut results)?;
     }

@@ -5,6 +5,7 @@ use super::{
     contender::{Contender, Reports},
     measure::Run,
     network::Trip,
+    plot::Plot,
     query::Answer,
 };
 
@@ -19,6 +20,8 @@ pub struct Results {
     pub trips: Vec<Trip>,
     /// Queries of the process tree.
     pub answers: Vec<Answer>,
+    /// Plots.
+    pub plots: Vec<Plot>,
     /// What could not be measured: what, and why.
     pub missing: Vec<(String, String)>,
 }

@@ -74,6 +74,7 @@ pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
                 query::POPULATION
             ),
             measured: ratio.map(|ratio| format!("{ratio:.1} times")),
+            asked: "issue 6",
             // The promise is of a query; printing every process is mostly the kernel's work on both sides.
             binding: number == 0,
             kept: ratio.is_some_and(|ratio| ratio >= LEAST),

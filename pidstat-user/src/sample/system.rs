@@ -99,15 +99,29 @@ impl Losses {
         ]
     }
 
+    /// What is missing from the report, for stderr; `None` if nothing is. Bounds that were shown instead are not missing.
+    pub fn sentence(&self) -> Option<String> {
+        let lost = self.named().into_iter().filter(|(name, count)| *count > 0 && *name != "inconsistent");
+        let lost: Vec<String> = lost.map(|(name, count)| format!("{name} {count}")).collect();
+        let room = self.flow_insert_failed + self.turn_insert_failed + self.ring_full > 0;
+        let remedy = if room { "; --net-sockets N makes more room" } else { "" };
+        (!lost.is_empty())
+            .then(|| format!("the report lacks what was lost in the kernel: {}{remedy}", lost.join(", ")))
+    }
+
     /// The counter of a name.
     pub fn named_mut(&mut self, name: &str) -> Option<&mut u64> {
         Some(match name {
             "storage_null" => &mut self.storage_null,
             "flow_insert_failed" => &mut self.flow_insert_failed,
+            "turn_insert_failed" => &mut self.turn_insert_failed,
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
             "inconsistent" => &mut self.inconsistent,
+            "exit_ring_full" => &mut self.exit_ring_full,
+            "exit_groups_full" => &mut self.exit_groups_full,
+            "exit_unseen" => &mut self.exit_unseen,
             _ => return None,
         })
     }

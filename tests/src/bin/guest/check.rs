@@ -2,7 +2,7 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{paths, sandwich};
+use pidstat_tests::{paths, sandwich, traffic};
 use pidstat_user::{
     clock::Clock,
     kernel::{self as kernel_side, Reason, ladder::Survey},
@@ -69,6 +69,12 @@ pub fn all() -> Result<bool> {
     let rungs = list("rungs")?;
     check("the rungs that work are the listed ones, in order", works(&survey, &rungs));
     check("the best of them counts for -n", best(rungs[0]));
+    for rung in &rungs {
+        let outcome = traffic::kill_leaves_nothing(rung).map_err(|why| anyhow!(why));
+        check(&format!("{rung}: kill -9 leaves nothing behind"), outcome);
+    }
+    let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
+    check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
     paths::run(&listed, &rungs, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
         .map_err(|why| anyhow!(why))?;
     // For good, so at the end.

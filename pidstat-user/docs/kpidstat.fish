@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= debug-bpf e= help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -57,6 +57,7 @@ pcap\t'Captured packets, without eBPF'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l replay -d 'Play back a recording that `record` made, or Procpath' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s e -d 'Run this program, report it until it ends, and end with its exit code; takes the rest of the line' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'
@@ -81,7 +82,9 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Prin
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds processes in the tree by JSONPath, and asks SQL about them'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
@@ -99,6 +102,22 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s t -l titles -d
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s r -l repeat -d 'Again and again until interrupted'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s p -l processes -d 'All processes, but not their threads'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first column with the time of the pass, seconds since the epoch'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s d -l delimiter -d 'Print what was found joined by this text instead of JSON' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s i -l indent -d 'Indent the JSON by so many blanks' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s e -l environment -d 'A variable for both queries: what COMMAND prints, by sh' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
+thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l jsonpath -d 'The language of JSONPATH' -r -f -a "both\t'RFC 9535 and Procpath\'s'
+strict\t'RFC 9535 alone'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l compat -d 'Behave as an older Procpath: 0.2 has one tree, that of process 1' -r -f -a "0.2\t'0.2.0'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l logging-level -d 'What to say on standard error: warnings and errors, or errors alone' -r -f -a "DEBUG\t'Everything'
+INFO\t'What is done'
+WARNING\t'What may be wrong'
+ERROR\t'What is wrong'
+CRITICAL\t'What ends the program'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r
@@ -122,6 +141,12 @@ proc\t'/proc only'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s d -l database-file -d 'The recording to look at' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s b -l bind -d 'Address to serve on: one of this machine\'s own, which nobody else reaches' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s p -l port -d 'Port to serve on; 0 takes a free one' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l build-url -d 'Accepted for Procpath\'s sake; there is nothing to download' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l no-browser -d 'Only say the address, open no browser'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l reinstall -d 'Accepted for Procpath\'s sake; there is nothing to install'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r

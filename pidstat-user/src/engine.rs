@@ -18,6 +18,7 @@ use crate::{
         Source, SourceError,
         ebpf::{self, EbpfSource},
         procfs::{self, ProcSource},
+        recording::RecordingSource,
         replay::ReplaySource,
     },
 };
@@ -85,6 +86,11 @@ pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failu
     let source: Box<dyn Source> = match &plan.from {
         From::Instants(dir) => {
             let source = ReplaySource::open(dir, want())?;
+            let clock = Clock::Fake(source.start());
+            return Ok((Box::new(source), clock));
+        }
+        From::Recording(file) => {
+            let source = RecordingSource::open(file)?;
             let clock = Clock::Fake(source.start());
             return Ok((Box::new(source), clock));
         }

@@ -1,6 +1,9 @@
 //! What was typed, as clap understands it.
 
-use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{
+    called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, query::QueryArgs,
+    record::RecordArgs,
+};
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
@@ -191,6 +194,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
 
+    /// Play back a recording that `record` made, or Procpath
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "procfs"], help_heading = "Source")]
+    pub replay: Option<PathBuf>,
+
     /// Print what the network programs log inside the kernel on standard error
     #[arg(long, help_heading = "Source")]
     pub debug_bpf: bool,
@@ -226,8 +233,12 @@ pub enum Command {
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
     Csv(CsvArgs),
+    /// Finds processes in the tree by JSONPath, and asks SQL about them
+    Query(Box<QueryArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Shows a recording as a page in the browser, on this machine only
+    Explore(ExploreArgs),
     /// Draws a recording: lines over time as SVG or PNG
     Plot(Box<PlotArgs>),
 }
@@ -392,6 +403,7 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--net-sockets"
                     | "--procfs"
                     | "--root"
+                    | "--replay"
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {

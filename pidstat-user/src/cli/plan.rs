@@ -26,6 +26,8 @@ pub enum From {
     Files(Option<PathBuf>),
     /// Recorded instants.
     Instants(PathBuf),
+    /// A recording.
+    Recording(PathBuf),
 }
 
 /// Everything decided.
@@ -94,7 +96,11 @@ impl Plan {
     /// # Errors
     /// What is wrong with the command line, in words that say what to write instead.
     pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
-        let (interval, count) = schedule(args)?;
+        let (mut interval, count) = schedule(args)?;
+        if args.replay.is_some() {
+            // Without an interval, every sample of the recording is shown: none is closer to the next.
+            interval = interval.or(Some(Duration::from_nanos(1)));
+        }
         let (mut reports, letters) = reports(args)?;
         let style = pypidstat::style(args, &around.zone)?;
         let columns = match &style {
@@ -135,12 +141,15 @@ impl Plan {
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
         }
+        let elsewhere = args.root.is_some() || args.procfs.is_some() || args.replay.is_some();
+        if elsewhere && args.source == SourceArg::Ebpf {
+            return Err(Usage(
+                "--source ebpf counts this machine; it cannot be used with --root, --procfs or --replay"
+                    .into(),
+            ));
+        }
         let from = match (&args.root, &args.procfs, args.source) {
-            (Some(_), _, SourceArg::Ebpf) | (_, Some(_), SourceArg::Ebpf) => {
-                return Err(Usage(
-                    "--source ebpf counts this machine; it cannot be used with --root or --procfs".into(),
-                ));
-            }
+            _ if let Some(file) = &args.replay => From::Recording(file.clone()),
             (Some(root), _, _) => From::Instants(root.clone()),
             (_, Some(procfs), _) => From::Files(Some(procfs.clone())),
             (_, _, SourceArg::Proc) => From::Files(None),

@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::{End, Host},
+    sample::{End, Host, Task},
 };
 use std::io::Write as _;
 
@@ -43,7 +43,11 @@ impl Sink for Csv {
                     frame.now_epoch_ns.div_euclid(1_000_000_000),
                     frame.now_epoch_ns.rem_euclid(1_000_000_000),
                 );
-                let _ = write!(out, "{seconds}.{:03},{},", nanos / 1_000_000, task.uid);
+                let _ = write!(out, "{seconds}.{:03},", nanos / 1_000_000);
+                if task.uid != Task::UNKNOWN {
+                    let _ = write!(out, "{}", task.uid);
+                }
+                out.push(b',');
                 field(task.user.as_deref().unwrap_or("").as_bytes(), out);
                 let _ = write!(out, ",{}", task.key.tgid);
                 if self.threads {

@@ -119,6 +119,7 @@ impl Text {
         let id = |text: std::fmt::Arguments<'_>, out: &mut Vec<u8>| self.cells.painted(Class::Id, text, out);
         match &task.user {
             Some(user) if self.style.users => id(format_args!(" {user:>8}"), out),
+            _ if task.uid == Task::UNKNOWN => id(format_args!("     -"), out),
             _ if self.style.signed_users => id(format_args!(" {:>5}", task.uid.cast_signed()), out),
             _ => id(format_args!(" {:>5}", task.uid), out),
         }

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod pair;
 pub mod recorded;
 pub mod tree;
+pub mod vector;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;

@@ -9,6 +9,7 @@
 mod share;
 mod tcp;
 mod udp;
+mod veth;
 mod wire;
 
 use wire::Family;
@@ -27,7 +28,11 @@ fn main() {
         Some("pidns") => wire::own_numbers(),
         _ => {}
     }
-    if !(tcp::run(&case, family) || udp::run(&case, family) || share::run(&case, family)) {
+    let known = tcp::run(&case, family)
+        || udp::run(&case, family)
+        || share::run(&case, family)
+        || veth::run(&case, family);
+    if !known {
         eprintln!("netload: no case {case:?}");
         std::process::exit(2);
     }

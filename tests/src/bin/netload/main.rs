@@ -6,9 +6,12 @@
     reason = "a workload owns its socket, and to return is to close it"
 )]
 
+mod layers;
+mod ring;
 mod share;
 mod tcp;
 mod udp;
+mod unix;
 mod veth;
 mod wire;
 
@@ -31,6 +34,9 @@ fn main() {
     let known = tcp::run(&case, family)
         || udp::run(&case, family)
         || share::run(&case, family)
+        || unix::run(&case)
+        || ring::run(&case, family)
+        || layers::run(&case, family)
         || veth::run(&case, family);
     if !known {
         eprintln!("netload: no case {case:?}");

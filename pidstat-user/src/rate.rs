@@ -12,6 +12,7 @@ pub mod pair;
 pub mod recorded;
 mod runs;
 pub mod tree;
+pub mod vector;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;

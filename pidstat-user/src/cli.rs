@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod plan;
+pub mod play;
 pub mod plot;
 pub mod proc;
 mod pypidstat;

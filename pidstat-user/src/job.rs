@@ -3,7 +3,8 @@
 mod csv;
 pub mod environment;
 pub mod meta;
-pub mod plot;
+pub mod play;
+mod plot;
 mod proc;
 pub mod record;
 
@@ -14,6 +15,7 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
+        Command::Play(args) => play::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

@@ -1,6 +1,8 @@
 //! What was typed, as clap understands it.
 
-use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{
+    called, csv::CsvArgs, play::PlayArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
+};
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
@@ -232,6 +234,8 @@ pub enum Command {
     Csv(CsvArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Runs sections of a playbook, each one of the other commands
+    Play(PlayArgs),
     /// Draws a recording: lines over time as SVG or PNG
     Plot(Box<PlotArgs>),
 }

@@ -83,6 +83,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says wha
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "play" -d 'Runs sections of a playbook, each one of the other commands'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
@@ -123,6 +124,11 @@ proc\t'/proc only'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s f -l playbook-file -d 'The playbook; its commands are run, so look with -n first' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s o -l option -d 'Override an option of the sections, like database_file=db.sqlite' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s l -l list-sections -d 'List the sections that match'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s n -l dry-run -d 'Print what would be run as JSON, and run nothing'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r

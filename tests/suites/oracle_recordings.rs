@@ -13,7 +13,13 @@ const FILES: &str = "stat,cmdline,io,status,fd,smaps_rollup";
 fn theirs(arguments: &[&str]) -> Output {
     let program = procpath::python().with_file_name("procpath");
     // A variable of several lines in the environment is one that Procpath cannot bear.
-    Command::new(program).args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8").output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .output()
+        .unwrap()
 }
 
 fn succeeded(output: &Output) {
@@ -31,7 +37,8 @@ fn rows(file: &Path) -> (Vec<String>, Vec<Vec<Value>>) {
         .map(Result::unwrap)
         .collect();
     let list: Vec<&str> = names.iter().map(|name| name.split(' ').next().unwrap()).collect();
-    let mut all = database.prepare(&format!("SELECT {} FROM record ORDER BY record_id", list.join(", "))).unwrap();
+    let mut all =
+        database.prepare(&format!("SELECT {} FROM record ORDER BY record_id", list.join(", "))).unwrap();
     let rows = all
         .query_map([], |row| (0..list.len()).map(|at| row.get(at)).collect())
         .unwrap()
@@ -59,7 +66,19 @@ fn a_frozen_procfs_is_recorded_as_procpath_records_it() {
     {
         let file = |whose: &str| dir.path().join(format!("{whose}-{number}.sqlite"));
         let arguments = |file: &PathBuf| -> Vec<String> {
-            let fixed = ["record", "-d", file.to_str().unwrap(), "-r", "2", "-i", "0.01", "-f", FILES, "--procfs", procfs];
+            let fixed = [
+                "record",
+                "-d",
+                file.to_str().unwrap(),
+                "-r",
+                "2",
+                "-i",
+                "0.01",
+                "-f",
+                FILES,
+                "--procfs",
+                procfs,
+            ];
             fixed.iter().chain(more).map(|word| (*word).to_owned()).collect()
         };
         let (our_file, their_file) = (file("ours"), file("theirs"));
@@ -110,14 +129,32 @@ fn a_recording_of_procpaths_is_continued_with_more_columns_and_replayed() {
     }
     // What was added is what Procpath records of these files.
     let fresh = dir.path().join("fresh.sqlite");
-    succeeded(&theirs(&["record", "-d", fresh.to_str().unwrap(), "-r", "1", "-f", FILES, "--procfs", procfs]));
+    succeeded(&theirs(&[
+        "record",
+        "-d",
+        fresh.to_str().unwrap(),
+        "-r",
+        "1",
+        "-f",
+        FILES,
+        "--procfs",
+        procfs,
+    ]));
     let fresh = rows(&fresh);
     for (theirs, ours) in fresh.1.iter().zip(&after.1[before.1.len()..]) {
         let of = |name: &String| &ours[after.0.iter().position(|known| known == name).unwrap()];
         let ours: Vec<&Value> = fresh.0.iter().map(of).collect();
         assert_eq!(ours, theirs.iter().collect::<Vec<_>>());
     }
-    succeeded(&theirs(&["plot", "-d", path, "-f", dir.path().join("rss.svg").to_str().unwrap(), "-q", "rss"]));
+    succeeded(&theirs(&[
+        "plot",
+        "-d",
+        path,
+        "-f",
+        dir.path().join("rss.svg").to_str().unwrap(),
+        "-q",
+        "rss",
+    ]));
 }
 
 #[test]
@@ -160,7 +197,9 @@ fn what_is_wrong_with_a_playbook_is_said_in_procpaths_words() {
         let words = |output: &Output| {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             let last = text.lines().last().unwrap_or_default().to_owned();
-            last.split_once("procpath ").or(last.split_once("kpidstat: ")).map_or(last.clone(), |(_, words)| words.into())
+            last.split_once("procpath ")
+                .or(last.split_once("kpidstat: "))
+                .map_or(last.clone(), |(_, words)| words.into())
         };
         assert_eq!((words(&ours), ours.status.code()), (words(&others), Some(1)), "{book}");
     }

@@ -71,7 +71,7 @@ async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     let (mut counted, mut clock) = Counted::open(args)?;
     let database = PathBuf::from(variables.fill(&args.database));
     let meta = meta(counted.source().host(), &args.tree.procfs, args.tree.target.into(), &args.tree.members);
-    let mut output = Output::open(args, &database, &columns, &meta, counted.reports())?;
+    let mut output = Output::open(args, &database, &columns, meta, counted.reports())?;
     let mut ticks = Ticks::new(&clock, args.interval, counted.wakeup()?).map_err(Failure::System)?;
     let mut overruns = Overruns::default();
     let wanted = args.count.filter(|count| *count > 0);
@@ -123,6 +123,9 @@ fn sample(
         None => args.tree.procfs.clone(),
     };
     let epoch_ns = counted.take(clock)?;
+    if args.count == Some(instant + 1) {
+        counted.wait_for_late();
+    }
     let mut tree =
         Tree::read(&root, args.tree.target.into()).map_err(|error| Trouble::Tree(root.clone(), error))?;
     let myself = (root == Path::new(procfs::PROC_ROOT)).then(std::process::id);

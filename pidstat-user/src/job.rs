@@ -2,10 +2,13 @@
 
 mod csv;
 pub mod environment;
+mod explore;
+pub mod forest;
 pub mod meta;
-pub mod play;
+mod play;
 mod plot;
 mod proc;
+mod query;
 pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
@@ -15,6 +18,7 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
+        Command::Query(args) => query::run(args),
         Command::Play(args) => play::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
@@ -24,6 +28,7 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Explore(args) => explore::run(args),
         Command::Plot(args) => plot::run(args),
     }
 }

@@ -1,7 +1,8 @@
 //! What was typed, as clap understands it.
 
 use super::{
-    called, csv::CsvArgs, play::PlayArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
+    called, csv::CsvArgs, explore::ExploreArgs, play::PlayArgs, plot::PlotArgs, proc::ProcArgs, pypidstat,
+    query::QueryArgs, record::RecordArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -232,8 +233,12 @@ pub enum Command {
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
     Csv(CsvArgs),
+    /// Finds processes in the tree by JSONPath, and asks SQL about them
+    Query(Box<QueryArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Shows a recording as a page in the browser, on this machine only
+    Explore(ExploreArgs),
     /// Runs sections of a playbook, each one of the other commands
     Play(PlayArgs),
     /// Draws a recording: lines over time as SVG or PNG

@@ -138,10 +138,7 @@ pub fn resolve(command: &str, chain: &Chain<'_>) -> Result<Resolved, PlayError> 
             // Options that only ours has.
             false if is_ours(command, key) => words.push(format!("--{}={value}", key.replace('_', "-"))),
             false => {
-                return Err(PlayError::Section(format!(
-                    "unrecognized arguments: {} {value}",
-                    key.replace('_', "-")
-                )));
+                return Err(PlayError::Section(format!("unrecognized arguments: {}", key.replace('_', "-"))));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 use std::{
     collections::HashSet,
     ffi::OsString,
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -30,6 +30,7 @@ pub struct Output {
     keep: Option<u32>,
     /// Members of which it was said that they cannot be read.
     said: HashSet<Member>,
+    warned: bool,
 }
 
 /// What every file is opened with.
@@ -70,6 +71,7 @@ impl Output {
             max_bytes: args.max_size,
             keep: args.keep,
             said: HashSet::new(),
+            warned: false,
         })
     }
 
@@ -81,6 +83,13 @@ impl Output {
                 member.name(),
                 unread.refused
             );
+        }
+    }
+
+    /// Says once what a query's filters could say nothing of.
+    pub fn warn(&mut self, what: &str) {
+        if !mem::replace(&mut self.warned, true) {
+            eprintln!("kpidstat: {what}");
         }
     }
 

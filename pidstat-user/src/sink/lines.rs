@@ -7,7 +7,7 @@ use super::{
 use crate::{
     column::{self, Report},
     rate::Row,
-    sample::{End, node},
+    sample::{End, Traffic, node},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -156,7 +156,7 @@ fn network(row: &Row<'_>) -> Option<Value> {
     let moved = super::recording::moved(row);
     (moved != [0; 4]).then(|| {
         let mut object = who(row);
-        for (name, number) in ["rx_bytes", "tx_bytes", "rx_packets", "tx_packets"].into_iter().zip(moved) {
+        for ((name, _), number) in Traffic::FIGURES.into_iter().zip(moved) {
             object.insert(name.into(), json!(number));
         }
         Value::Object(object)

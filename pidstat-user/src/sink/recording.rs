@@ -50,9 +50,7 @@ impl Taken<'_> {
 
 /// What a task received and sent in the interval: bytes, bytes, packets, packets.
 pub fn moved(row: &Row<'_>) -> [u64; 4] {
-    let figures: [fn(Traffic) -> u64; 4] =
-        [|t| t.rx_bytes, |t| t.tx_bytes, |t| t.rx_packets, |t| t.tx_packets];
-    figures.map(|figure| row.delta(|task| task.traffic.map(figure)).unwrap_or(0))
+    Traffic::FIGURES.map(|(_, figure)| row.delta(|task| task.traffic.map(figure)).unwrap_or(0))
 }
 
 /// The columns of the rates of these reports.

@@ -1,7 +1,7 @@
 //! The commands that a section may be: their options, as a playbook names them, and the words of their command lines.
 
 use super::{PlayError, section::Chain};
-use crate::cli::Args;
+use crate::{cli::Args, source::procfs::PROC_ROOT};
 use clap::CommandFactory as _;
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ type Known = (&'static str, &'static str, Kind, Option<&'static str>);
 
 const TREE: [Known; 3] = [
     ("procfile_list", "procfile_list", Kind::Texts, Some("stat, cmdline")),
-    ("procfs", "procfs", Kind::Directory, Some("/proc")),
+    ("procfs", "procfs", Kind::Directory, Some(PROC_ROOT)),
     ("procfs_target", "procfs_target", Kind::Text, Some("process")),
 ];
 

@@ -90,7 +90,11 @@ pub fn lines(value: &str) -> Result<Vec<String>, PlayError> {
                 open.pop();
             }
             Ending::Quote => {
-                return Err(PlayError::Book(format!("No closing quotation error on line '{whole}'")));
+                let quote = if whole.contains('\'') && !whole.contains('"') { '"' } else { '\'' };
+                let whole = whole.replace('\\', "\\\\");
+                return Err(PlayError::Book(format!(
+                    "No closing quotation error on line {quote}{whole}{quote}"
+                )));
             }
             Ending::Word => {
                 found.push(whole);

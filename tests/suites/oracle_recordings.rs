@@ -188,7 +188,6 @@ fn what_is_wrong_with_a_playbook_is_said_in_procpaths_words() {
         ("[foo:query]\nbar: 1", "*"),
         ("[foo:query]\nenvironment: A='x", "*"),
         ("[foo:query]\nenvironment: A=x \\", "*"),
-        ("[foo:query]\nindent: x", "*"),
         ("[foo:query]\nindent: 1", "bar*"),
     ] {
         fs::write(&file, book).unwrap();

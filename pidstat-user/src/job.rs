@@ -5,7 +5,9 @@ pub mod environment;
 mod explore;
 pub mod forest;
 pub mod meta;
+mod net;
 mod play;
+pub mod plot;
 mod plot;
 mod proc;
 mod query;
@@ -16,6 +18,7 @@ use crate::cli::{args::Command, doctor, exit};
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Net(args) => net::run(args),
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),

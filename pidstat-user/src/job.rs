@@ -8,7 +8,6 @@ pub mod meta;
 mod net;
 mod play;
 pub mod plot;
-mod plot;
 mod proc;
 mod query;
 pub mod record;

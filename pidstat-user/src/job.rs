@@ -11,6 +11,7 @@ pub mod plot;
 mod proc;
 mod query;
 pub mod record;
+mod watch;
 
 use crate::cli::{args::Command, doctor, exit};
 
@@ -21,6 +22,7 @@ pub fn run(command: &Command) -> u8 {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Play(args) => play::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {

@@ -7,6 +7,7 @@ pub mod average;
 pub mod connection;
 pub mod ended;
 pub mod fold;
+pub mod io;
 pub mod pair;
 pub mod recorded;
 pub mod tree;

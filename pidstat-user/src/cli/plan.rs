@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, REPORTS, Report, Scope},
+    column::{Column, DELAY, REPORTS, Report, Scope},
     sample::{Facts, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -170,6 +170,11 @@ impl Plan {
             }
         }
         let listed = args.pids.len() + usize::from(!args.program.is_empty());
+        if args.delayacct && matches!(from, From::Instants(_) | From::Files(Some(_))) {
+            return Err(Usage(
+                "--delayacct is about this machine; it cannot be used with --root or --procfs".into(),
+            ));
+        }
         let header_always = header_always(args, letters, listed) || interval.is_none();
         Ok(Plan {
             want: Want {
@@ -265,6 +270,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('v', args.kernel),
         ('R', args.realtime),
         ('n', args.network),
+        (DELAY, args.delay),
     ];
     let letters: u32 = counts.iter().map(|(_, count)| u32::from(*count)).sum();
     let asked = |flag| {

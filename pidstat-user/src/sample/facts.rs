@@ -39,6 +39,8 @@ impl Facts {
     pub const CGROUP: Facts = Facts(1 << 17);
     /// The owner is the effective user rather than the real one (`status`).
     pub const EFFECTIVE: Facts = Facts(1 << 20);
+    /// Delays by what was waited for (taskstats). Whoever asks for it asks for [`Facts::DELAYS`], too.
+    pub const WAITS: Facts = Facts(1 << 21);
     /// Every connection, and the network devices.
     pub const CONNECTIONS: Facts = Facts(1 << 24);
     /// The control group of every connection's process.

@@ -89,6 +89,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds pro
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "watch" -d 'Keeps commands running whose arguments are found in the process tree'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "play" -d 'Runs sections of a playbook, each one of the other commands'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l by -d 'What the rows are' -r -f -a "process\t'Processes'
 connection\t'Connections'
@@ -210,6 +211,11 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s p -l port 
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l build-url -d 'Accepted for Procpath\'s sake; there is nothing to download' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l no-browser -d 'Only say the address, open no browser'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l reinstall -d 'Accepted for Procpath\'s sake; there is nothing to install'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s f -l playbook-file -d 'The playbook; its commands are run, so look with -n first' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s o -l option -d 'Override an option of the sections, like database_file=db.sqlite' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s l -l list-sections -d 'List the sections that match'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s n -l dry-run -d 'Print what would be run as JSON, and run nothing'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand play" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait, or of our recordings rxbs, txbs, rxps, txps, tcp, sockets, runq, iodelay; two of them get an axis each' -r

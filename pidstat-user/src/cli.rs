@@ -10,6 +10,7 @@ pub mod explore;
 pub mod net;
 pub mod output;
 pub mod plan;
+pub mod play;
 pub mod plot;
 pub mod proc;
 mod pypidstat;

@@ -90,7 +90,7 @@ pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failu
             return Ok((Box::new(source), clock));
         }
         From::Recording(file) => {
-            let source = RecordingSource::open(file)?;
+            let source = RecordingSource::open(file, &plan.want)?;
             let clock = Clock::Fake(source.start());
             return Ok((Box::new(source), clock));
         }

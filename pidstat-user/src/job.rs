@@ -6,6 +6,7 @@ mod explore;
 pub mod forest;
 pub mod meta;
 mod net;
+mod play;
 pub mod plot;
 mod proc;
 mod query;
@@ -22,6 +23,7 @@ pub fn run(command: &Command) -> u8 {
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),
         Command::Watch(args) => watch::run(args),
+        Command::Play(args) => play::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

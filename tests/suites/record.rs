@@ -150,6 +150,62 @@ fn without_room_it_says_so_and_the_file_is_intact() {
 }
 
 #[test]
+fn a_file_that_is_large_enough_makes_room_for_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let path = file.to_str().unwrap();
+    let fixed = ["record", "-d", path, "--procfs", procfs.to_str().unwrap(), "-i", "0.001", "-r", "150"];
+    let ended = tool::run(&[&fixed[..], &["--max-size", "200k", "--keep", "2"]].concat());
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let mut names: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["out.sqlite", "out.sqlite.1", "out.sqlite.2", "proc"]);
+    for name in &names[1..3] {
+        let old = dir.path().join(name);
+        assert!(samples(&old) > 3 && fs::metadata(&old).unwrap().len() < 300 << 10);
+    }
+    let last = |name: &str| {
+        let database = Connection::open(dir.path().join(name)).unwrap();
+        database.query_row("SELECT max(ts) FROM record", [], |row| row.get::<_, Option<f64>>(0)).unwrap()
+    };
+    assert!(last("out.sqlite.1") > last("out.sqlite.2"));
+}
+
+#[test]
+fn lines_are_whole_whatever_happens() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.ndjson");
+    let arguments = [
+        "record",
+        "-d",
+        file.to_str().unwrap(),
+        "--procfs",
+        procfs.to_str().unwrap(),
+        "-i",
+        "0.001",
+        "-r",
+        "3",
+    ];
+    assert!(tool::run(&arguments).status.success());
+    fs::write(&file, [fs::read(&file).unwrap().as_slice(), b"{\"ts\": 17, \"rec"].concat()).unwrap();
+    assert!(tool::run(&arguments).status.success());
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 6);
+    for line in lines {
+        let rows = line["record"].as_array().unwrap();
+        assert_eq!(rows.len(), PROCESSES as usize);
+        assert_eq!((&rows[0]["stat_pid"], &rows[0]["cmdline"]), (&1.into(), &"/bin/task 1".into()));
+    }
+}
+
+#[test]
 fn what_is_no_database_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.txt");

@@ -1,8 +1,8 @@
 //! What was typed, as clap understands it.
 
 use super::{
-    called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, plot::PlotArgs, proc::ProcArgs, pypidstat,
-    query::QueryArgs, record::RecordArgs, watch::WatchArgs,
+    called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, play::PlayArgs, plot::PlotArgs, proc::ProcArgs,
+    pypidstat, query::QueryArgs, record::RecordArgs, watch::WatchArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -251,6 +251,8 @@ pub enum Command {
     Record(Box<RecordArgs>),
     /// Shows a recording as a page in the browser, on this machine only
     Explore(ExploreArgs),
+    /// Runs sections of a playbook, each one of the other commands
+    Play(PlayArgs),
     /// Draws a recording: lines over time as SVG or PNG
     Plot(Box<PlotArgs>),
 }

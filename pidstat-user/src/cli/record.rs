@@ -5,7 +5,10 @@ use super::{
     tree::{Definition, TreeArgs},
 };
 use clap::{Args, ValueEnum};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What `record` was asked to do.
 #[derive(Clone, Debug, Args)]
@@ -90,6 +93,18 @@ pub enum RecordFormat {
     Ndjson,
     /// Columns, compressed.
     Parquet,
+}
+
+impl RecordFormat {
+    /// What a file is by its name.
+    pub fn of(path: &Path) -> RecordFormat {
+        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+        match ending.as_deref().and_then(|ending| ending.to_str()) {
+            Some("ndjson" | "jsonl") => RecordFormat::Ndjson,
+            Some("parquet") => RecordFormat::Parquet,
+            _ => RecordFormat::Sqlite,
+        }
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

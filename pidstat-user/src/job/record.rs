@@ -4,7 +4,11 @@ mod counted;
 mod output;
 mod warning;
 
-use super::{environment::Variables, meta::meta};
+use super::{
+    environment::Variables,
+    forest::{Forest, QueryError},
+    meta::meta,
+};
 use crate::{
     cli::{exit, record::RecordArgs},
     clock::Clock,
@@ -13,6 +17,7 @@ use crate::{
         wait::{Signals, Ticks},
     },
     sample::node::{Column, Member, Value, columns},
+    select::jsonpath::Dialect,
     sink::{End, recording::Taken, sqlite::RecordError},
     source::{
         SourceError,
@@ -37,6 +42,8 @@ enum Trouble {
     Record(#[from] RecordError),
     #[error("{0}")]
     Failure(#[from] Failure),
+    #[error("{0}")]
+    Query(#[from] QueryError),
     #[error("cannot read {0}: {1}")]
     Tree(PathBuf, std::io::Error),
 }
@@ -54,7 +61,7 @@ pub fn run(args: &RecordArgs) -> u8 {
     let Err(trouble) = ended else { return exit::OK };
     eprintln!("kpidstat: {trouble}");
     match trouble {
-        Trouble::Usage(_) => exit::USAGE,
+        Trouble::Usage(_) | Trouble::Query(QueryError::Syntax(..)) => exit::USAGE,
         Trouble::Failure(Failure::Unsupported(_)) => exit::UNSUPPORTED,
         _ => exit::FAILED,
     }
@@ -62,16 +69,13 @@ pub fn run(args: &RecordArgs) -> u8 {
 
 async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     args.tree.check().map_err(Trouble::Usage)?;
-    if args.query.is_some() {
-        return Err(Trouble::Usage("record takes no JSONPATH yet".into()));
-    }
     let mut signals = Signals::new(None).map_err(Failure::System)?;
     let columns = columns(&args.tree.members);
     let mut variables = Variables::evaluate(&args.environment);
     let (mut counted, mut clock) = Counted::open(args)?;
     let database = PathBuf::from(variables.fill(&args.database));
     let meta = meta(counted.source().host(), &args.tree.procfs, args.tree.target.into(), &args.tree.members);
-    let mut output = Output::open(args, &database, &columns, &meta, counted.reports())?;
+    let mut output = Output::open(args, &database, &columns, meta, counted.reports())?;
     let mut ticks = Ticks::new(&clock, args.interval, counted.wakeup()?).map_err(Failure::System)?;
     let mut overruns = Overruns::default();
     let wanted = args.count.filter(|count| *count > 0);
@@ -123,6 +127,9 @@ fn sample(
         None => args.tree.procfs.clone(),
     };
     let epoch_ns = counted.take(clock)?;
+    if args.count == Some(instant + 1) {
+        counted.wait_for_late();
+    }
     let mut tree =
         Tree::read(&root, args.tree.target.into()).map_err(|error| Trouble::Tree(root.clone(), error))?;
     let myself = (root == Path::new(procfs::PROC_ROOT)).then(std::process::id);
@@ -132,8 +139,16 @@ fn sample(
     if let Some(list) = &args.pids {
         tree.keep_branches(&numbers(&variables.fill(list))?);
     }
-    let nodes = tree.flat(tree.roots());
-    if args.pids.is_some() || args.query.is_some() {
+    let nodes = match query(args) {
+        Some(query) => {
+            let forest = Forest::new(&tree, &args.tree.members);
+            let warn = |what: String| output.warn(&what);
+            let found = forest.find(&variables.in_query(query), Dialect::Both, warn)?;
+            tree.flat(&forest.nodes(&found)?)
+        }
+        None => tree.flat(tree.roots()),
+    };
+    if args.pids.is_some() || query(args).is_some() {
         let chosen: HashSet<u32> = nodes.iter().map(|node| tree.number(*node)).collect();
         counted.keep(|number| chosen.contains(&number));
     } else if let Some(myself) = myself {
@@ -147,6 +162,11 @@ fn sample(
     output.write(&Taken { epoch_ns, columns, values: &values, counters: counted.compared() })?;
     counted.done();
     Ok(nodes.len())
+}
+
+/// The query; an empty one is none.
+fn query(args: &RecordArgs) -> Option<&str> {
+    args.query.as_deref().filter(|query| !query.is_empty())
 }
 
 /// The numbers of `-p`; a comma too many does not matter.

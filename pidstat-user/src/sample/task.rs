@@ -173,6 +173,19 @@ pub struct Traffic {
     pub rx_packets: u64,
 }
 
+/// A figure of traffic with its name.
+pub type TrafficFigure = (&'static str, fn(Traffic) -> u64);
+
+impl Traffic {
+    /// The figures with their names, for recordings.
+    pub const FIGURES: [TrafficFigure; 4] = [
+        ("rx_bytes", |traffic| traffic.rx_bytes),
+        ("tx_bytes", |traffic| traffic.tx_bytes),
+        ("rx_packets", |traffic| traffic.rx_packets),
+        ("tx_packets", |traffic| traffic.tx_packets),
+    ];
+}
+
 /// How the life of a task stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {

@@ -4,7 +4,7 @@ use crate::{
     column::Report,
     rate::Row,
     sample::{
-        Sample,
+        Sample, Traffic,
         node::{Column, Value},
     },
 };
@@ -46,6 +46,11 @@ impl Taken<'_> {
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
+}
+
+/// What a task received and sent in the interval: bytes, bytes, packets, packets.
+pub fn moved(row: &Row<'_>) -> [u64; 4] {
+    Traffic::FIGURES.map(|(_, figure)| row.delta(|task| task.traffic.map(figure)).unwrap_or(0))
 }
 
 /// The columns of the rates of these reports.

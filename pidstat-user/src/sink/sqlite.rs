@@ -1,11 +1,13 @@
 //! Recordings in SQLite: Procpath's tables as Procpath makes them, and our own beside them.
 
+mod exited;
 mod file;
 pub mod rate;
 pub mod record;
 mod recorder;
 pub mod sample;
 
+pub(super) use file::lock_out_others;
 pub use file::{File, Usual};
 pub use record::Rows;
 pub use recorder::Recorder;
@@ -30,6 +32,9 @@ pub enum RecordError {
     /// The file is there and is something else.
     #[error("{0} is not a SQLite database; remove it or name another file")]
     NotOurs(PathBuf),
+    /// The format is an option of the build.
+    #[error("this kpidstat was built without {0}; build it with: cargo build --release --features {0}")]
+    NotBuilt(&'static str),
     /// The file system said no.
     #[error("cannot write {path}: {error}")]
     Io {

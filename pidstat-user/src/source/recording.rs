@@ -8,7 +8,7 @@ mod procpath;
 use super::{Source, SourceError};
 use crate::{
     clock::{Clock, Instant},
-    sample::{Host, Sample},
+    sample::{Facts, Host, Origin, Sample, Want},
 };
 use own::Own;
 use procpath::Procpath;
@@ -26,6 +26,8 @@ pub struct RecordingSource {
     start: Instant,
     /// When the sample before was due.
     due_ns: u64,
+    /// Whether anybody asks how traffic was counted.
+    traffic: bool,
 }
 
 enum Tables {
@@ -38,7 +40,7 @@ impl RecordingSource {
     ///
     /// # Errors
     /// It is not there, or is no recording, or an empty one.
-    pub fn open(path: &Path) -> Result<RecordingSource, SourceError> {
+    pub fn open(path: &Path, want: &Want) -> Result<RecordingSource, SourceError> {
         let name = path.display().to_string();
         let wrong = |error| SourceError::Unreadable { path: name.clone(), error };
         // SQLite's own words for a file that is not there say less.
@@ -69,6 +71,7 @@ impl RecordingSource {
             ahead: None,
             start: Instant::default(),
             due_ns: 0,
+            traffic: want.facts.has(Facts::TRAFFIC),
         };
         let first = source.next()?.ok_or_else(nothing)?;
         source.start = Instant { uptime_ns: first.uptime_ns, epoch_ns: first.epoch_ns };
@@ -106,11 +109,15 @@ impl Source for RecordingSource {
         let slack_ns = due_ns.saturating_sub(self.due_ns) / 4;
         self.due_ns = due_ns;
         loop {
-            let sample = match self.ahead.take() {
+            let mut sample = match self.ahead.take() {
                 Some(sample) => sample,
                 None => self.next()?.ok_or(SourceError::Exhausted)?,
             };
             if sample.uptime_ns >= due_ns - slack_ns {
+                if !self.traffic {
+                    let Origin { source, losses, .. } = sample.origin;
+                    sample.origin = Origin { source, losses, ..Origin::default() };
+                }
                 *out = sample;
                 return Ok(());
             }

@@ -10,7 +10,13 @@ use crate::{
     sink::recording::Counters,
     source::{Source, SourceError, procfs, replay::ReplaySource},
 };
-use std::{ffi::OsString, mem, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::OsString,
+    mem,
+    os::fd::OwnedFd,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// Counters of two samples.
 pub struct Counted {
@@ -83,6 +89,17 @@ impl Counted {
             self.source.sample(clock, self.before.as_ref(), &mut self.now)?;
         }
         Ok(self.now.epoch_ns)
+    }
+
+    /// Waits, after the last sample, for the records of processes that ended before it; not for long.
+    pub fn wait_for_late(&mut self) {
+        const MOST: Duration = Duration::from_secs(1);
+        const STEP: Duration = Duration::from_millis(10);
+        let Some(before) = self.before.as_ref() else { return };
+        let begun = Instant::now();
+        while self.source.late(before, &mut self.now, begun.elapsed() >= MOST) {
+            std::thread::sleep(STEP);
+        }
     }
 
     /// Keeps the chosen processes and threads.

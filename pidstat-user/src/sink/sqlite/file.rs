@@ -3,9 +3,7 @@
 use super::RecordError;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use std::{
-    fs::OpenOptions,
-    io,
-    os::fd::AsRawFd,
+    fs::{OpenOptions, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,10 +34,7 @@ impl File {
         let io = |error| RecordError::Io { path: path.into(), error };
         let lock =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        lock_out_others(&lock).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => RecordError::Taken(path.into()),
-            _ => io(error),
-        })?;
+        lock_out_others(&lock, path)?;
         let opened = Connection::open(path).and_then(|connection| {
             connection.busy_timeout(PATIENCE)?;
             // Means nothing to a file that has pages already.
@@ -100,11 +95,12 @@ impl File {
     }
 }
 
-fn lock_out_others(file: &std::fs::File) -> io::Result<()> {
-    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call changes nothing in memory.
-    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+/// Takes the kernel's lock on a file, which goes with the process however that ends.
+pub fn lock_out_others(file: &std::fs::File, path: &Path) -> Usual<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(RecordError::Taken(path.into())),
+        Err(TryLockError::Error(error)) => Err(RecordError::Io { path: path.into(), error }),
     }
 }
 

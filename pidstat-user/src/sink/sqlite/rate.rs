@@ -3,8 +3,7 @@
 use crate::{
     column::{Column, Report, Unit, Value},
     rate::Row,
-    sample::Traffic,
-    sink::recording::rate_columns,
+    sink::recording::{moved, rate_columns},
 };
 use rusqlite::{
     Connection, ToSql,
@@ -86,9 +85,7 @@ pub fn write(
             }
             rate.raw_execute()?;
         }
-        let figures: [fn(Traffic) -> u64; 4] =
-            [|t| t.rx_bytes, |t| t.tx_bytes, |t| t.rx_packets, |t| t.tx_packets];
-        let moved = figures.map(|figure| row.delta(|task| task.traffic.map(figure)).unwrap_or(0));
+        let moved = moved(row);
         if moved != [0; 4] {
             bind_who(&mut network)?;
             for (at, number) in moved.into_iter().enumerate() {

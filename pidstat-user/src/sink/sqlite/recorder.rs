@@ -1,6 +1,6 @@
 //! Writes whole samples into a recording: all its tables in one transaction, or none of them.
 
-use super::{File, Rows, Usual, rate, record, sample, seconds};
+use super::{File, Rows, Usual, exited, rate, record, sample, seconds};
 use crate::{column::Report, sample::node::Column, sink::recording::Taken};
 use std::path::Path;
 
@@ -29,6 +29,7 @@ impl Recorder {
         if let Some(reports) = reports {
             file.atomically(|connection| {
                 sample::create(connection)?;
+                exited::create(connection)?;
                 rate::create(connection, reports)
             })?;
         }
@@ -52,6 +53,7 @@ impl Recorder {
             if let (Some(counters), Some(reports)) = (&taken.counters, reports) {
                 let number = sample::write(connection, counters.before.filter(|_| continued), counters.now)?;
                 rate::write(connection, (number, ts), reports, &counters.rows)?;
+                exited::write(connection, (number, ts), counters.now)?;
             }
             Ok(())
         })?;

@@ -158,12 +158,13 @@ impl Frame {
             let most = (rows / (chart.groups.len() - number)).max(3);
             let mut lines: Vec<usize> =
                 (0..chart.lines.len()).filter(|line| chart.lines[*line].group == number).collect();
-            if several {
+            if several && !lines.is_empty() {
                 ink.text(x, y, "strong unit", "start", &cut(&group.title, LETTERS + 1));
                 y += ROW + 2.0;
             }
             let all = lines.len();
-            if all > most {
+            // Areas come in the order of their size.
+            if all > most && !group.stacked {
                 let peaks: Vec<f64> = chart.lines.iter().map(|line| peak(&line.points)).collect();
                 lines.sort_by(|a, b| peaks[*b].total_cmp(&peaks[*a]));
             }
@@ -195,7 +196,7 @@ impl Frame {
                 y += ROW;
             }
             if all > shown {
-                ink.text(x, y, "fold", "start", &format!("… and {} more, lower than these", all - shown));
+                ink.text(x, y, "fold", "start", &format!("… and {} more, smaller than these", all - shown));
                 y += ROW;
             }
             rows = rows.saturating_sub(all.min(most));

@@ -75,7 +75,7 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
         26..=150 => " many",
         _ => " crowd",
     };
-    // Strokes of a pixel are drawn in a thirtieth of the time of wider ones, which matters only where there are many.
+    // Strokes of a pixel are drawn in a third of the time of wider ones, which matters only where there are many.
     let points: usize = chart.lines.iter().map(|line| line.points.len()).sum();
     let fine = if medium == Medium::Paper && points > MOST_WIDE { " fine" } else { "" };
     ink.put(format_args!(

@@ -53,7 +53,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --delay --delayacct --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net proc csv query watch record explore play plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --sched --delay --delayacct --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --sched-tasks --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net proc csv query watch record explore play plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,6 +137,10 @@ _kpidstat() {
                     ;;
                 --net)
                     COMPREPLY=($(compgen -W "auto tracepoint fexit kprobe sampled pcap" -- "${cur}"))
+                    return 0
+                    ;;
+                --sched-tasks)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --net-sockets)

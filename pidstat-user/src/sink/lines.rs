@@ -146,7 +146,6 @@ fn rate(row: &Row<'_>, reports: &[&'static Report]) -> Value {
             column::Value::Word(word) => json!(word),
             column::Value::Text(bytes) => json!(String::from_utf8_lossy(&bytes)),
             column::Value::Counts(counts) => json!(*counts),
-            column::Value::Counts(counts) => json!(*counts),
             column::Value::Missing(_) => Value::Null,
         };
         object.insert(column.id.into(), value);

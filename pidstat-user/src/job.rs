@@ -4,12 +4,14 @@ mod csv;
 pub mod environment;
 mod explore;
 pub mod forest;
+mod io;
 pub mod meta;
 mod net;
 pub mod plot;
 mod proc;
 mod query;
 pub mod record;
+mod terminal;
 
 use crate::cli::{args::Command, doctor, exit};
 
@@ -17,6 +19,7 @@ use crate::cli::{args::Command, doctor, exit};
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Net(args) => net::run(args),
+        Command::Io(args) => io::run(args),
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),

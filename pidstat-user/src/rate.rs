@@ -11,6 +11,7 @@ pub mod io;
 pub mod pair;
 pub mod recorded;
 pub mod tree;
+pub mod vector;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;

@@ -12,6 +12,7 @@ mod share;
 mod tcp;
 mod udp;
 mod unix;
+mod veth;
 mod wire;
 
 use wire::Family;
@@ -35,7 +36,8 @@ fn main() {
         || share::run(&case, family)
         || unix::run(&case)
         || ring::run(&case, family)
-        || layers::run(&case, family);
+        || layers::run(&case, family)
+        || veth::run(&case, family);
     if !known {
         eprintln!("netload: no case {case:?}");
         std::process::exit(2);

@@ -12,9 +12,9 @@ use std::{
 
 /// Writes as many pages as it is told, each by a thread that ends at once, by one that stays, or by itself.
 const LOAD: &str = "
-import os, sys, threading
+import os, sys, threading, time
 def write(pages):
-    name = f'/var/tmp/kpidstat-io-{threading.get_native_id()}'
+    name = f'/var/tmp/kpidstat-io-{time.monotonic_ns()}'
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.write(fd, b'x' * (pages << 12)); os.close(fd)
 jobs = []

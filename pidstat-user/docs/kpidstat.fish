@@ -85,6 +85,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this h
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "net" -d 'Traffic of processes, connections, containers, remote addresses or services'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "io" -d 'Who reads and writes storage, live or in tables (iotop)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds processes in the tree by JSONPath, and asks SQL about them'
@@ -133,6 +134,21 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s C -d 'UDP too;
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l nethogs -d 'Set where the program is called nethogs'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s V -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s n -l iter -d 'Number of tables' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s d -l delay -d 'Seconds between tables, fractions allowed' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s p -l pid -d 'Only this thread, or with -P this process with all its threads; can be given several times' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s u -l user -d 'Only this user\'s, by name or number; can be given several times' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s o -l only -d 'Only processes or threads that do I/O'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s b -l batch -d 'Print tables one after the other instead of drawing the screen anew'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s P -l processes -d 'Processes instead of threads'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s a -l accumulated -d 'Sums since the start instead of rates'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s k -l kilobytes -d 'All sizes in KiB'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s t -l time -d 'The time of day before each line; implies -b'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s q -l quiet -d 'Titles only once, -qq never, -qqq no sums either; implies -b'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l no-help -d 'No line about the keys'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
 csv\t'One line per row'

@@ -4,6 +4,7 @@ mod csv;
 pub mod environment;
 mod explore;
 pub mod forest;
+mod io;
 pub mod meta;
 mod net;
 mod play;
@@ -11,6 +12,7 @@ pub mod plot;
 mod proc;
 mod query;
 pub mod record;
+mod terminal;
 mod watch;
 
 use crate::cli::{args::Command, doctor, exit};
@@ -19,6 +21,7 @@ use crate::cli::{args::Command, doctor, exit};
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Net(args) => net::run(args),
+        Command::Io(args) => io::run(args),
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),

@@ -1,6 +1,7 @@
 //! What rows are turned into: text, JSON, CSV. Sinks format; they never read the machine and never name a column.
 
 pub mod csv;
+pub mod iotop;
 pub mod json;
 pub mod lines;
 pub mod net;

@@ -26,11 +26,12 @@ const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-pub const TESTS: [Need; 12] = [
+pub const TESTS: [Need; 13] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
     ("tmux", "tmux"),
+    ("iotop-py", "iotop"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),

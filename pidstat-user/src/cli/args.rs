@@ -1,8 +1,8 @@
 //! What was typed, as clap understands it.
 
 use super::{
-    called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, play::PlayArgs, plot::PlotArgs, proc::ProcArgs,
-    pypidstat, query::QueryArgs, record::RecordArgs, watch::WatchArgs,
+    called, csv::CsvArgs, explore::ExploreArgs, io::IoArgs, net::NetArgs, play::PlayArgs, plot::PlotArgs,
+    proc::ProcArgs, pypidstat, query::QueryArgs, record::RecordArgs, watch::WatchArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -247,6 +247,8 @@ pub enum Command {
     Doctor,
     /// Traffic of processes, connections, containers, remote addresses or services
     Net(Box<NetArgs>),
+    /// Who reads and writes storage, live or in tables (iotop)
+    Io(IoArgs),
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)

@@ -3,7 +3,8 @@
 use std::{ffi::OsString, path::Path};
 
 /// Names, and the subcommand that takes their options; a name without one takes subcommands of its own, as ours does.
-const NAMES: [(&str, &[&str]); 4] = [
+const NAMES: [(&str, &[&str]); 5] = [
+    ("iotop", &["io"]),
     ("linuxprocfs", &["csv"]),
     ("linuxprocfs.py", &["csv"]),
     ("nethogs", &["net", "--nethogs"]),

@@ -26,7 +26,7 @@ impl Signals {
         })
     }
 
-    pub(super) async fn any(&mut self) {
+    pub(crate) async fn any(&mut self) {
         let Signals { interrupt, terminate, child, program } = self;
         // The program may have ended before its signal was listened to.
         let ended = async {

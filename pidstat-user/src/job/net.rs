@@ -1,7 +1,6 @@
 //! `kpidstat net`: samples connections, makes rows of them, shows them as a table, a screen, nethogs' trace or for machines.
 
-mod terminal;
-
+use super::terminal::{self, Keys};
 use crate::{
     cli::{
         Surroundings,
@@ -35,7 +34,6 @@ use std::{
     path::Path,
     time::Duration,
 };
-use terminal::Keys;
 
 /// Runs it to its end and says the exit code.
 pub fn run(args: &NetArgs) -> u8 {

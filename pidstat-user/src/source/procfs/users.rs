@@ -27,6 +27,17 @@ impl Users {
         Users { recorded: true, names }
     }
 
+    /// The id of a name, or `None` if nobody is called so.
+    pub fn id(&self, name: &str) -> Option<u32> {
+        if self.recorded {
+            let known = self.names.iter().find(|(_, known)| known.as_deref() == Some(name));
+            return known.map(|(uid, _)| *uid);
+        }
+        let name = std::ffi::CString::new(name).ok()?;
+        // SAFETY: the name ends in a NUL; what comes back is read before anybody can ask again, in this thread.
+        unsafe { libc::getpwnam(name.as_ptr()).as_ref().map(|entry| entry.pw_uid) }
+    }
+
     /// The name, or `None` if nobody has this id.
     pub fn name(&mut self, uid: u32) -> Option<Rc<str>> {
         if self.recorded {

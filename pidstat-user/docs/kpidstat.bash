@@ -38,7 +38,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor proc csv record plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --procfs --root --debug-bpf --help --version doctor proc csv record plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -53,6 +53,10 @@ _kpidstat() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exited)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

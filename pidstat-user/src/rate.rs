@@ -6,12 +6,14 @@
 pub mod average;
 pub mod ended;
 pub mod fold;
+pub mod folded;
 pub mod pair;
 pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;
+pub use folded::{Exited, Folded};
 pub use pair::{departed, pairs};
 pub use tree::Forest;
 
@@ -109,7 +111,8 @@ impl<'a> Row<'a> {
         for row in self.descendants {
             match row.own_delta(&counter) {
                 Ok(delta) => sum = sum.saturating_add(delta),
-                Err(Missing::DoesNotApply) => {}
+                // Of one that ended the kernel does not say everything.
+                Err(Missing::DoesNotApply | Missing::Gone) => {}
                 Err(why) => return Err(why),
             }
         }
@@ -153,7 +156,8 @@ impl<'a> Row<'a> {
     /// A present amount, with those of the descendants; in averages its mean over the samples in which each existed.
     pub fn level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
         let mut level = self.own_level(&now, &sum)?;
-        for row in self.descendants {
+        // Who ended has nothing now.
+        for row in self.descendants.iter().filter(|row| !row.exited) {
             match row.own_level(&now, &sum) {
                 Ok(part) => level = level.plus(part),
                 Err(Missing::DoesNotApply) => {}

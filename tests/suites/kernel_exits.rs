@@ -7,9 +7,14 @@ mod said;
 #[path = "kernel_exits/watch.rs"]
 mod watch;
 
+use pidstat_tests::tool;
 use pidstat_user::sample::TaskKey;
 use said::{Load, Said};
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::UdpSocket,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use watch::{Total, Watch};
 
 const PAGE: u64 = 4096;
@@ -221,4 +226,41 @@ fn a_full_ring_loses_nothing_and_what_finds_no_room_at_all_is_counted() {
     }
     let (watch, _) = storm("1000");
     assert!(watch.losses().exit_ring_full > 100, "{:?}", watch.losses());
+}
+
+#[test]
+fn ended_processes_are_shown_hidden_or_folded() {
+    // Nine short lives that use some CPU, in a shell of which all that is asked for is the number.
+    let script = "read x; for i in 1 2 3 4 5 6 7 8 9; do sh -c 'i=0; while [ $i -lt 9000 ]; do i=$((i+1)); done'; done; sleep 4";
+    let mut shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().expect("sh");
+    let parent = shell.id().to_string();
+    let runs = ["show", "hide", "fold", "fold:command"].map(|how| {
+        let mut command = Command::new(tool::kpidstat());
+        command.args(["--source", "ebpf", "-o", "json", "-u", "--exited", how]);
+        // By number nobody is shown who is not folded into it.
+        command.args(if how == "fold" { ["-p", parent.as_str()] } else { ["--where", "comm == 'sh'"] });
+        command.args(["1", "5"]).stdout(Stdio::piped()).spawn().expect("kpidstat")
+    });
+    std::thread::sleep(Duration::from_millis(2500));
+    drop(shell.stdin.take());
+    let [show, hide, fold, command] = runs.map(|run| {
+        let out = run.wait_with_output().expect("kpidstat");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{text}");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let samples = document["sysstat"]["hosts"][0]["statistics"].as_array().expect("samples").clone();
+        let rows = samples.iter().flat_map(|s| s["task-cpu-load"].as_array().expect("rows").clone());
+        let rows: Vec<serde_json::Value> = rows.collect();
+        let ended = rows.iter().filter(|row| row["exited"] == true).count();
+        let used: f64 = rows.iter().filter_map(|row| row["usr"].as_f64()).sum();
+        (ended, used, rows)
+    });
+    shell.wait().expect("wait");
+    assert_eq!(show.0, 9, "{:#?}", show.2);
+    assert!(hide.0 == 0 && hide.1 < show.1 / 2.0, "{show:#?} {hide:#?}");
+    let near = |used: f64| (used - show.1).abs() < show.1 / 5.0;
+    assert!(fold.0 == 0 && near(fold.1), "{show:#?} {fold:#?}");
+    assert!((1..=3).contains(&command.0) && near(command.1), "{show:#?} {command:#?}");
+    let group = |row: &serde_json::Value| row["exited"] != true || row["PID"] == "0";
+    assert!(command.2.iter().all(group), "{command:#?}");
 }

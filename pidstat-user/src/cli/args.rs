@@ -82,6 +82,11 @@ pub struct Args {
     #[arg(long, help_heading = "Selection")]
     pub follow: bool,
 
+    /// Processes that ended: show (the default), hide, or fold into their parent; fold:cgroup and fold:command make one row
+    /// for each group or name
+    #[arg(long, value_name = "HOW", help_heading = "Selection")]
+    pub exited: Option<String>,
+
     /// Only tasks whose name matches this regular expression (with -l: whose command line does)
     #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
     pub name: Option<String>,

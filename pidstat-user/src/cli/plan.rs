@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     column::{Column, REPORTS, Report, Scope},
+    rate::{Exited, folded::FoldTo},
     sample::{Facts, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -55,6 +56,8 @@ pub struct Plan {
     pub from: From,
     /// The output.
     pub output: Output,
+    /// What becomes of processes that ended.
+    pub exited: Exited,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
     /// What the user should know before it begins.
@@ -105,6 +108,7 @@ impl Plan {
             reports = choice::reports_of(columns);
         }
         let order = choice::order(args)?;
+        let exited = choice::exited(args, &reports)?;
         let extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
         if !args.program.is_empty() && interval.is_none() {
@@ -132,6 +136,9 @@ impl Plan {
         if args.command_lines > 0 || follow.is_some() || args.command_line.is_some() {
             facts |= Facts::CMDLINE;
         }
+        if exited == Exited::Fold(FoldTo::Cgroup) {
+            facts |= Facts::CGROUP;
+        }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
         }
@@ -157,6 +164,7 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                all_exits: matches!(exited, Exited::Fold(_)),
                 debug: args.debug_bpf,
             },
             reports,
@@ -173,6 +181,7 @@ impl Plan {
                 Some(style) => Output::Pypidstat(style),
                 None => output(args, around, header_always)?,
             },
+            exited,
             of_machine: args.of_machine > 0,
             note: pypidstat::note(args),
             counting: Counting::Exact,

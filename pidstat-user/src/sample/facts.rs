@@ -96,6 +96,8 @@ pub struct Want {
     /// Whether `sched` and `switches` of a process row are the sum over all its threads, dead ones included
     /// (kpidstat), or the main thread's alone (what the kernel's per-process files show, and sysstat prints).
     pub sum_threads: bool,
+    /// Whether processes that ended are wanted even if `pids` does not name them: they are added to others.
+    pub all_exits: bool,
     /// Whether the kernel programs log what they see on standard error.
     pub debug: bool,
 }

@@ -16,7 +16,7 @@ pub use namespace::usable;
 
 use super::{
     Source, SourceError,
-    procfs::{self, Reader, Users, machine::Machine},
+    procfs::{self, Reader, Users, groups::Groups, machine::Machine},
 };
 use crate::{
     clock::Clock,
@@ -27,7 +27,7 @@ use crate::{
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
 use connections::Connections;
-use exits::Exits;
+use exits::{Exits, Names};
 use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
@@ -50,6 +50,8 @@ pub struct EbpfSource {
     hidden: Hidden,
     reader: Reader,
     users: Users,
+    /// If control groups are asked for.
+    groups: Option<Groups>,
     machine: Machine,
     /// The hooks, if traffic is asked for, or why there are none.
     net: Option<Result<Net, Reason>>,
@@ -114,6 +116,7 @@ impl EbpfSource {
             hidden: Hidden::new(traffic),
             reader,
             users: Users::machine(),
+            groups: want.facts.has(Facts::CGROUP).then(|| Groups::new(proc_root)),
             machine: Machine::new(proc_root),
             net,
             connections,
@@ -245,7 +248,8 @@ impl Source for EbpfSource {
             exits.overdue(out, &self.walk.shape);
             let sums = &self.walk.gather.sums;
             let vanished = self.walk.vanished || self.hidden.vanished;
-            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
+            let mut names = Names { users: &mut self.users, groups: self.groups.as_mut() };
+            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut names);
         }
         out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
         Ok(())
@@ -279,7 +283,8 @@ impl Source for EbpfSource {
 
     fn late(&mut self, previous: &Sample, out: &mut Sample, closing: bool) -> bool {
         let Some(Ok(exits)) = &mut self.exits else { return false };
-        let with = (&self.walk.shape, &mut self.users, &mut self.losses);
+        let mut names = Names { users: &mut self.users, groups: self.groups.as_mut() };
+        let with = (&self.walk.shape, &mut names, &mut self.losses);
         let more = exits.late(previous, out, closing, with);
         out.origin.losses = self.losses;
         more

@@ -2,7 +2,7 @@
 
 mod books;
 
-pub use books::{Books, final_row};
+pub use books::{Books, Names, final_row};
 
 use super::gather::Shape;
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
         task::{EXIT, FREE},
     },
     sample::{Losses, Sample, TaskKey},
-    source::procfs::Users,
 };
 use aya::{
     Ebpf,
@@ -184,7 +183,7 @@ impl Exits {
         previous: &Sample,
         out: &mut Sample,
         closing: bool,
-        (shape, users, losses): (&Shape, &mut Users, &mut Losses),
+        (shape, names, losses): (&Shape, &mut Names<'_>, &mut Losses),
     ) -> bool {
         // Before the records: whoever is still in the map has sent none. A look at it is not cheap.
         let expected = !closing && (self.books.waits(out) || self.dying(out, shape));
@@ -195,7 +194,7 @@ impl Exits {
             self.take_up(out, 0, shape);
         }
         losses.exit_unseen = self.unseen;
-        self.books.late(previous, out, closing, shape, users);
+        self.books.late(previous, out, closing, shape, names);
         !closing && (expected || self.books.waits(out))
     }
 

@@ -12,7 +12,7 @@ use crate::{
     sample::{
         Comm, Cpu, End, Exit, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task, TaskKey,
     },
-    source::procfs::Users,
+    source::procfs::{Users, groups::Groups},
 };
 use pidstat_common::exit::Ended;
 
@@ -20,6 +20,14 @@ use pidstat_common::exit::Ended;
 const LEAVING_NS: u64 = 10_000_000_000;
 /// How long the traffic of a process that no walk ever saw waits for its record.
 const HELD_NS: u64 = 2_000_000_000;
+
+/// Where names are looked up.
+pub struct Names<'a> {
+    /// Of users.
+    pub users: &'a mut Users,
+    /// Of control groups, if they are asked for.
+    pub groups: Option<&'a mut Groups>,
+}
 
 /// What is remembered between samples.
 #[derive(Debug, Default)]
@@ -50,7 +58,7 @@ impl Books {
         out: &mut Sample,
         (sums, vanished): (&[Sum], bool),
         shape: &Shape,
-        users: &mut Users,
+        names: &mut Names<'_>,
     ) {
         let Some(previous) = previous else {
             self.begin(out, sums, shape);
@@ -58,7 +66,7 @@ impl Books {
         };
         self.hold(out);
         leave(previous, out, vanished);
-        self.join(previous, out, false, shape, users);
+        self.join(previous, out, false, shape, names);
     }
 
     fn begin(&mut self, out: &Sample, sums: &[Sum], shape: &Shape) {
@@ -119,14 +127,14 @@ impl Books {
         out: &mut Sample,
         closing: bool,
         shape: &Shape,
-        users: &mut Users,
+        names: &mut Names<'_>,
     ) {
         // Whoever was in the walk, or was born after it, belongs to the next sample.
         let later = |record: &Ended| {
             record.start_ns > out.uptime_ns || position(&out.tasks, key_of(record, shape)).is_ok()
         };
         self.arrived.retain(|record| !later(record));
-        self.join(previous, out, closing, shape, users);
+        self.join(previous, out, closing, shape, names);
     }
 
     /// Whether records are missing.
@@ -147,18 +155,25 @@ impl Books {
     }
 
     /// Turns records into rows, and shows traffic for which no record will come.
-    fn join(&mut self, previous: &Sample, out: &mut Sample, closing: bool, shape: &Shape, users: &mut Users) {
+    fn join(
+        &mut self,
+        previous: &Sample,
+        out: &mut Sample,
+        closing: bool,
+        shape: &Shape,
+        names: &mut Names<'_>,
+    ) {
         for record in self.complete(out.uptime_ns, closing, shape) {
             let key = key_of(&record, shape);
             let wanted = match &shape.want.pids {
                 Pids::All => true,
-                Pids::Only(list) => list.binary_search(&key.tgid).is_ok(),
+                Pids::Only(list) => shape.want.all_exits || list.binary_search(&key.tgid).is_ok(),
             };
             let last = position(&out.departed, key);
             if !wanted || last.is_err() && record.start_ns < self.begun_ns {
                 continue;
             }
-            let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, users);
+            let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, names);
             if let Ok(at) = self.held.binary_search_by(|(task, _)| task.key.cmp(&key)) {
                 row.traffic = self.held.remove(at).0.traffic;
             }
@@ -221,7 +236,7 @@ fn key_of(record: &Ended, shape: &Shape) -> TaskKey {
 }
 
 /// The row of a process that ended; `last` is the one that was shown before.
-pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut Users) -> Task {
+pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, names: &mut Names<'_>) -> Task {
     let facts = shape.want.facts;
     let split = adjust(record.sum_exec, record.utime, record.stime, (record.prev_utime, record.prev_stime));
     let shown = last.map_or((0, 0), |task| (task.cpu.user_ns, task.cpu.system_ns));
@@ -273,12 +288,17 @@ pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut
         task.io = io_of(&own, shape);
     }
     if facts.has(Facts::USER) {
-        task.user = users.name(record.uid);
+        task.user = names.users.name(record.uid);
+    }
+    if let Some(groups) = &mut names.groups {
+        task.cgroup = groups.of(record.cgroup);
     }
     if let Some(last) = last {
         not_below(&mut task, last);
         task.cmdline.clone_from(&last.cmdline);
-        task.cgroup.clone_from(&last.cgroup);
+        if last.cgroup.is_ok() {
+            task.cgroup.clone_from(&last.cgroup);
+        }
         task.traffic = last.traffic;
     }
     task

@@ -101,8 +101,20 @@ pub struct NetOffsets {
     pub our_inum: u32,
     /// Not an offset: bytes waiting in the ring from which on the reader is woken.
     pub ring_wakeup_bytes: u32,
-    /// Not an offset either: 1 if the programs log what they see (`--debug-bpf`).
+    /// Not an offset: 1 if the programs log what they see (`--debug-bpf`).
     pub debug: u32,
+    /// `tcp_sock.bytes_acked`, u64.
+    pub bytes_acked: u32,
+    /// `sock.__sk_common.skc_cookie`, u64.
+    pub sk_cookie: u32,
+    /// Not an offset: 1 if no hook counts bytes, so that records take them from the sequence numbers.
+    pub sampled: u32,
+    /// Not an offset: 1 if breakpoints count bytes, by turns.
+    pub turns: u32,
+    /// Not an offset: 1 if UNIX sockets are counted too.
+    pub unix: u32,
+    /// Not an offset: which argument of `udp_recvmsg` are the flags; it was another one before 5.19.
+    pub recv_flags: u32,
 }
 
 /// A process as a socket hook saw it: its group leader's identity.
@@ -143,6 +155,8 @@ pub const SOCK_CLOSED: u32 = 4;
 pub const SOCK_OLDER: u32 = 8;
 /// [`SockCounters::flags`]: this side asked for the connection.
 pub const SOCK_ACTIVE: u32 = 16;
+/// [`SockRecord::flags`]: an upper layer (kTLS, MPTCP) sits on this TCP socket, so that no descriptor may lead to it.
+pub const SOCK_INNER: u32 = 32;
 
 /// Which socket it is, whatever it moves.
 #[repr(C)]
@@ -209,6 +223,30 @@ pub struct SockCounters {
     pub name: SockName,
 }
 
+/// Where the sequence numbers of one TCP socket stand for bytes; kept apart, for the rungs that need it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeqCounters {
+    /// `tcp_sock.write_seq` before the first byte that counts.
+    pub first_tx: u32,
+    /// `tcp_sock.write_seq` after the last byte, once `ended`.
+    pub last_tx: u32,
+    /// `tcp_sock.bytes_acked` at the first byte that counts; near enough to tell how often `write_seq` went round.
+    pub base_acked: u64,
+    /// `tcp_sock.bytes_received` at the first byte that counts, for `copied_seq`.
+    pub base_received: u64,
+    /// Bytes sent when the socket was closed, by the sequence numbers.
+    pub closed_tx: u64,
+    /// Bytes received at that moment.
+    pub closed_rx: u64,
+    /// Bytes sent through earlier connections of the same socket.
+    pub earlier_tx: u64,
+    /// Bytes received through them.
+    pub earlier_rx: u64,
+    /// 1 if nothing is written any more; the FIN that follows takes a sequence number too.
+    pub ended: u64,
+}
+
 /// One use of a socket by one process: every use of a socket without a destroy hook, and every use of a TCP socket by
 /// a process that is not its first owner.
 #[repr(C)]
@@ -222,6 +260,23 @@ pub struct FlowKey {
     pub tgid: u32,
     /// Explicit padding; part of the key, so always 0.
     pub pad: u32,
+}
+
+/// [`Turn::flags`]: nothing is written any more; only the FIN moves `write_seq` after this.
+pub const TURN_ENDED: u64 = 1;
+
+/// Whose turn it is to write to a TCP socket, and how far its sequence numbers are counted; by socket cookie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// `tcp_sock.write_seq` as far as it is counted; of 32 bits.
+    pub tx_seq: u64,
+    /// `tcp_sock.copied_seq` as far as it is counted, the FIN left out; of 32 bits.
+    pub rx_seq: u64,
+    /// Some of `TURN_*`.
+    pub flags: u64,
+    /// Who writes; all zero while nobody did.
+    pub writer: FlowKey,
 }
 
 /// What one process did through one socket.
@@ -284,7 +339,7 @@ pub struct SockRecord {
     pub header_bytes: u16,
     /// TCP state; what `skc_state` holds for other protocols.
     pub state: u8,
-    /// [`SOCK_OLDER`] and [`SOCK_ACTIVE`] of the socket.
+    /// [`SOCK_OLDER`], [`SOCK_ACTIVE`] and [`SOCK_INNER`] of the socket.
     pub flags: u8,
     /// Explicit padding.
     pub pad: u32,
@@ -298,16 +353,18 @@ pub struct NetLosses {
     pub storage_null: u64,
     /// A flow did not fit in the map.
     pub flow_insert_failed: u64,
+    /// Whose turn it is did not fit in the map.
+    pub turn_insert_failed: u64,
     /// A final record did not fit in the ring.
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of the first three; at most, because an earlier dump may have shown a
+    /// Sent bytes that went uncounted because of the first four; at most, because an earlier dump may have shown a
     /// part of what a final record that did not fit in the ring held.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of the first three; at most, as above.
+    /// Received bytes that went uncounted because of the first four; at most, as above.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of the first three, both directions; at most.
+    /// Messages and segments that went uncounted because of the first four, both directions; at most.
     pub packets: u64,
 }
 
@@ -316,18 +373,20 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 47 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 53 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<SockName>() == 64);
 const _: () = assert!(size_of::<SockCounters>() == 184);
+const _: () = assert!(size_of::<SeqCounters>() == 64);
 const _: () = assert!(size_of::<FlowKey>() == 24);
+const _: () = assert!(size_of::<Turn>() == 48);
 const _: () = assert!(size_of::<FlowCounters>() == 136);
 const _: () = assert!(size_of::<SockRecord>() == 184);
-const _: () = assert!(size_of::<NetLosses>() == 56);
+const _: () = assert!(size_of::<NetLosses>() == 64);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SockCounters, SockRecord};
+    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SeqCounters, SockCounters, SockRecord, Turn};
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
@@ -335,6 +394,10 @@ mod pod {
     unsafe impl aya::Pod for SockCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: repr(C), integers only: every bit pattern is a value.
+    unsafe impl aya::Pod for SeqCounters {}
+    // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.
+    unsafe impl aya::Pod for Turn {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for FlowCounters {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= procfs= root= debug-bpf e= help V/version
+    string join \n u r s d w v R n T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= net-sockets= procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -49,8 +49,16 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dev -d 'Accepted for 
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l source -d 'Where the numbers come from' -r -f -a "auto\t'eBPF where it works, else /proc'
 ebpf\t'eBPF, or fail'
 proc\t'/proc only'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net -d 'By which means traffic is counted' -r -f -a "auto\t'The best that this machine allows'
+tracepoint\t'The socket layer\'s tracepoints (6.5 and later)'
+fexit\t'What the protocols\' functions return'
+kprobe\t'Breakpoints and sequence numbers'
+sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
+pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l procfs -d 'Read another procfs' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l root -d 'Play back recorded instants: DIR/0/proc, DIR/1/proc, ...' -r -F
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l replay -d 'Play back a recording that `record` made, or Procpath' -r -F
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s e -d 'Run this program, report it until it ends, and end with its exit code; takes the rest of the line' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s u -d 'CPU (the default report)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s r -d 'Page faults and memory'

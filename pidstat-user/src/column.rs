@@ -16,7 +16,7 @@ mod switch;
 
 use crate::{
     rate::{Level, Row},
-    sample::{Facts, Missing, Reading},
+    sample::{Facts, Missing, Reading, Task},
 };
 use std::rc::Rc;
 
@@ -103,6 +103,11 @@ impl From<Reading<Level>> for Value {
     fn from(reading: Reading<Level>) -> Value {
         reading.map_or_else(Value::Missing, Value::from)
     }
+}
+
+/// What a number says, unless a recording does not hold it.
+fn unless_unknown(number: u32, says: impl FnOnce(u32) -> Value) -> Value {
+    if number == Task::UNKNOWN { Value::Missing(Missing::NotInSource) } else { says(number) }
 }
 
 /// One column.

@@ -11,13 +11,14 @@ use crate::{
     column::{Report, Scope},
     kernel::Reason,
     rate::{self, Averages, Ended, Exited, Folded, Forest, Row, Span},
-    sample::{End as SampleEnd, Facts, Missing, Pids, Sample, Task, Want},
+    sample::{End as SampleEnd, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
         Source, SourceError,
         ebpf::{self, EbpfSource},
         procfs::{self, ProcSource},
+        recording::RecordingSource,
         replay::ReplaySource,
     },
 };
@@ -42,6 +43,14 @@ pub enum Failure {
     /// eBPF was demanded and does not work here.
     #[error("eBPF cannot be used: {0}; {remedy}", remedy = .0.remedy())]
     Unsupported(Reason),
+    /// A way to count traffic was demanded and does not work here.
+    #[error("--net {} cannot be used: {why}; {remedy}", rung.name(), remedy = why.remedy())]
+    UnsupportedRung {
+        /// What was demanded.
+        rung: NetChoice,
+        /// Why not.
+        why: Reason,
+    },
     /// Output failed.
     #[error("stdout: {0}")]
     Output(io::Error),
@@ -80,12 +89,25 @@ pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failu
             let clock = Clock::Fake(source.start());
             return Ok((Box::new(source), clock));
         }
+        From::Recording(file) => {
+            let source = RecordingSource::open(file)?;
+            let clock = Clock::Fake(source.start());
+            return Ok((Box::new(source), clock));
+        }
         From::Files(Some(procfs)) => Box::new(ProcSource::open_at(procfs, want())?),
         From::Files(None) => Box::new(ProcSource::open(want())?),
-        From::Ebpf => Box::new(open_ebpf(&plan.want).map_err(Failure::Unsupported)?),
+        From::Ebpf => {
+            let source = open_ebpf(&plan.want).map_err(Failure::Unsupported)?;
+            demand_rung(&plan.want, source.net_failure())?;
+            Box::new(source)
+        }
         From::Auto => match open_ebpf(&plan.want) {
-            Ok(source) => Box::new(source),
+            Ok(source) => {
+                demand_rung(&plan.want, source.net_failure())?;
+                Box::new(source)
+            }
             Err(reason) => {
+                demand_rung(&plan.want, Some(&reason))?;
                 if plan.notes {
                     eprintln!(
                         "kpidstat: eBPF cannot be used, so /proc is read: {reason}; {}",
@@ -97,6 +119,16 @@ pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failu
         },
     };
     Ok((source, Clock::Real))
+}
+
+/// Fails if a way to count traffic was demanded and there is a reason against it.
+fn demand_rung(want: &Want, why_not: Option<&Reason>) -> Result<(), Failure> {
+    match why_not {
+        Some(why) if want.net != NetChoice::Auto => {
+            Err(Failure::UnsupportedRung { rung: want.net, why: why.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn open_ebpf(want: &Want) -> Result<EbpfSource, Reason> {

@@ -73,7 +73,11 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             eprintln!("kpidstat: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Unsupported(_)) { UNSUPPORTED } else { FAILED })
+            ExitCode::from(if matches!(failure, Failure::Unsupported(_) | Failure::UnsupportedRung { .. }) {
+                UNSUPPORTED
+            } else {
+                FAILED
+            })
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants.
+//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants, or a recording.
 
 pub mod database;
 pub mod ebpf;
 pub mod procfs;
+pub mod recording;
 pub mod replay;
 
 use crate::{

@@ -2,7 +2,9 @@
 
 pub mod golden;
 pub mod oracle;
+pub mod paths;
 pub mod procpath;
 pub mod sandwich;
 pub mod tool;
+pub mod traffic;
 pub mod watcher;

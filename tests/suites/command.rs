@@ -84,7 +84,7 @@ fn a_closed_pipe_ends_it_quietly() {
 
 #[test]
 fn mistakes_are_named_and_exit_with_2() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["1", "0"], "count"),
         (&["0", "5"], "interval above 0"),
         (&["abc"], "seconds"),
@@ -97,6 +97,9 @@ fn mistakes_are_named_and_exit_with_2() {
         (&["-o", "xml", "1"], "xml"),
         (&["-T", "child", "1"], "child"),
         (&["--no-such-option"], "--no-such-option"),
+        (&["-u", "--net", "sampled", "1"], "-n"),
+        (&["-n", "--net", "sampled"], "intervals"),
+        (&["-n", "--net", "sampled", "--source", "proc", "1"], "no files"),
     ];
     for (arguments, named) in cases {
         let output = tool::run(arguments);
@@ -112,6 +115,16 @@ fn a_process_that_does_not_exist_exits_with_3() {
     let output = tool::run(&["--source", "proc", "-p", "4194305", "0.1", "2"]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("-p"));
+}
+
+#[test]
+fn a_way_to_count_traffic_that_does_not_work_here_exits_with_4() {
+    // No capability and no kernel has a way to capture packets yet.
+    let output = tool::run(&["-n", "--net", "pcap", "0.1", "1"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.starts_with("kpidstat: --net pcap cannot be used: "), "{said}");
+    assert_eq!(text(&output.stdout), "");
 }
 
 #[test]

@@ -1,83 +1,14 @@
-//! Bytes and packets of every process, against workloads that know what they moved. Needs root; nothing is skipped.
+//! Bytes and packets of every process where namespaces, age, ends and losses matter, against workloads that know what they
+//! moved; `kernel_paths` has the ways to move them. Needs root; nothing is skipped.
 
-#[path = "kernel_net/bench.rs"]
-mod bench;
-
-use bench::{Bench, Report};
-use pidstat_user::kernel::net::Sizes;
+use pidstat_tests::traffic::{self as bench, Bench, Report};
+use pidstat_user::kernel::net::Options;
 
 const FAMILIES: [&str; 3] = ["4", "6", "mapped"];
 
-/// Runs cases one after the other under one tool, samples all along, and compares every process' sums.
-fn exact(cases: &[&str], families: &[&str]) {
-    let mut bench = Bench::open(Sizes::default());
-    for case in cases {
-        for family in families {
-            let reports = bench.run(&[case, family]);
-            bench.compare(&format!("{case} {family}"), &reports);
-        }
-    }
-    bench.nothing_lost();
-}
-
-#[test]
-fn tcp_streams() {
-    exact(&["stream", "vectors", "threads"], &FAMILIES);
-}
-
-#[test]
-fn tcp_without_copying() {
-    exact(&["sendfile", "splice-out", "splice-in"], &FAMILIES);
-}
-
-#[test]
-fn tcp_around_the_fin() {
-    exact(&["splice-after-fin", "half-close", "half-close-read"], &FAMILIES);
-}
-
-#[test]
-fn tcp_receive_flags() {
-    exact(&["peek", "waitall", "trunc"], &FAMILIES);
-}
-
-#[test]
-fn tcp_sends_that_fail_half_way() {
-    exact(&["partial", "reset"], &FAMILIES);
-}
-
-#[test]
-fn tcp_connections_shorter_than_a_sample() {
-    exact(&["short"], &FAMILIES);
-}
-
-#[test]
-fn tcp_sockets_that_connect_twice() {
-    exact(&["reconnect"], &["4"]);
-}
-
-#[test]
-fn udp_datagrams() {
-    exact(&["udp", "udp-connected", "udp-zero", "udp-more", "udp-threads"], &FAMILIES);
-}
-
-#[test]
-fn udp_receive_flags() {
-    exact(&["udp-peek", "udp-cut", "udp-trunc", "udp-shutdown"], &FAMILIES);
-}
-
-#[test]
-fn udp_sockets_shorter_than_a_sample() {
-    exact(&["udp-churn"], &FAMILIES);
-}
-
-#[test]
-fn sockets_that_several_processes_use() {
-    exact(&["fork-readers", "fork-writers", "fork-udp", "passed"], &FAMILIES);
-}
-
 #[test]
 fn other_network_namespaces() {
-    let mut bench = Bench::open(Sizes::default());
+    let mut bench = Bench::open(Options::default());
     for case in ["stream", "udp", "short"] {
         let reports = bench.run(&[case, "4", "netns"]);
         bench.compare(case, &reports);
@@ -87,7 +18,7 @@ fn other_network_namespaces() {
 
 #[test]
 fn every_single_sample_is_exact() {
-    let mut bench = Bench::open(Sizes::default());
+    let mut bench = Bench::open(Options::default());
     let mut load = bench::Load::start(&["steps", "4"]);
     for step in 0..11 {
         let report = load.report();
@@ -103,7 +34,7 @@ fn sockets_older_than_the_tool() {
     for family in FAMILIES {
         let mut load = bench::Load::start(&["old", family]);
         assert_eq!(load.line(), "ready");
-        let mut bench = Bench::open(Sizes::default());
+        let mut bench = Bench::open(Options::default());
         load.go();
         let report = load.report();
         bench.collect();
@@ -118,7 +49,7 @@ fn a_reader_in_a_pid_namespace_sees_its_own_numbers() {
     use pidstat_user::kernel::net::PidNamespace;
     let mut load = bench::Load::start(&["old", "4", "pidns"]);
     assert_eq!(load.line(), "ready");
-    let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Sizes::default());
+    let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Options::default());
     load.go();
     let report = load.report();
     bench.collect();
@@ -140,7 +71,7 @@ fn segments_are_those_of_tcp_info() {
     for (case, family) in
         [("segments", "4"), ("segments", "6"), ("segments", "mapped"), ("segments-twice", "4")]
     {
-        let mut bench = Bench::open(Sizes::default());
+        let mut bench = Bench::open(Options::default());
         let mut load = bench::Load::start(&[case, family]);
         let report = load.report();
         bench.collect();
@@ -155,7 +86,7 @@ fn segments_are_those_of_tcp_info() {
 
 #[test]
 fn ended_processes_keep_their_sums_and_are_forgotten_later() {
-    let mut bench = Bench::open(Sizes::default());
+    let mut bench = Bench::open(Options::default());
     let reports = bench.run(&["stream", "4"]);
     bench.compare("stream", &reports);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -201,7 +132,7 @@ fn samples_carry_the_traffic_of_living_and_ended_processes() {
 
 #[test]
 fn a_full_flow_map_is_counted() {
-    let mut bench = Bench::open(Sizes { flows: 16, ..Sizes::default() });
+    let mut bench = Bench::open(Options { flows: 16, ..Options::default() });
     let reports = bench.run_unseen(&["udp-churn", "4"]);
     bench.collect();
     let sent: u64 = reports.iter().map(|r: &Report| r.tx).sum();
@@ -213,7 +144,7 @@ fn a_full_flow_map_is_counted() {
 
 #[test]
 fn a_full_ring_is_counted() {
-    let mut bench = Bench::open(Sizes { ring_bytes: 4096, ..Sizes::default() });
+    let mut bench = Bench::open(Options { ring_bytes: 4096, ..Options::default() });
     let reports = bench.run_unseen(&["short", "4"]);
     bench.collect();
     let sent: u64 = reports.iter().map(|r| r.tx).sum();
@@ -224,8 +155,8 @@ fn a_full_ring_is_counted() {
 
 #[test]
 fn the_ring_wakes_its_reader() {
-    // 16 KiB wake from 4 KiB on, which is 47 connections.
-    let mut bench = Bench::open(Sizes { ring_bytes: 16_384, ..Sizes::default() });
+    // 64 KiB wake from 16 KiB on, which is 85 connections.
+    let mut bench = Bench::open(Options { ring_bytes: 65_536, ..Options::default() });
     let reports = bench.run_draining(&["short", "4"]);
     bench.compare("short", &reports);
     assert_eq!(bench.losses.ring_full, 0);

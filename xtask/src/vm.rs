@@ -51,7 +51,7 @@ fn check(wanted: &[String]) -> Result<Tally> {
     }
     setup::if_missing()?;
     let qemu = setup::qemu()?;
-    let guest = guest()?;
+    let [guest, netload] = guest()?;
     let mut tally = Tally::default();
     for (name, facts) in listed.iter().filter(|(name, _)| all || wanted.contains(name)) {
         let package = facts.get("package").and_then(toml::Value::as_str);
@@ -60,20 +60,26 @@ fn check(wanted: &[String]) -> Result<Tally> {
         let vmlinuz = kernel::ready(package, &dir)?;
         say(format_args!("vm {name}: {}", vmlinuz.display()));
         let initrd = dir.join("initramfs.cpio");
-        let files = [("init", guest.as_path(), 0o755), ("kernels.toml", file.as_path(), 0o644)];
+        let files = [
+            ("init", guest.as_path(), 0o755),
+            ("netload", netload.as_path(), 0o755),
+            ("kernels.toml", file.as_path(), 0o644),
+        ];
         fs::write(&initrd, initramfs::archive(&["dev", "proc", "sys", "tmp", "run"], &files)?)?;
         tally.add(qemu::boot(&qemu, &vmlinuz, &initrd, name, &dir.join("kernel.log"))?);
     }
     Ok(tally)
 }
 
-/// Builds the program that is the guest's init and runs its checks.
-fn guest() -> Result<PathBuf> {
+/// Builds the program that is the guest's init and runs its checks, and the workload that it runs.
+fn guest() -> Result<[PathBuf; 2]> {
     say("vm: building the guest");
     run(cargo("build")
-        .args(["--quiet", "--release", "--package", "pidstat-tests", "--bin", "guest", "--target", TRIPLE])
+        .args(["--quiet", "--release", "--package", "pidstat-tests", "--bin", "guest", "--bin", "netload"])
+        .args(["--target", TRIPLE])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         // Linking is most of the time, and nobody waits for the guest's speed.
         .env("CARGO_PROFILE_RELEASE_LTO", "off"))?;
-    Ok(command::target_dir()?.join(TRIPLE).join("release/guest"))
+    let built = command::target_dir()?.join(TRIPLE).join("release");
+    Ok([built.join("guest"), built.join("netload")])
 }

@@ -6,7 +6,7 @@ use crate::{
     owner::Process,
     socket::claim,
 };
-use pidstat_common::net::{FlowCounters, FlowKey, SockCounters};
+use pidstat_common::net::{FlowCounters, FlowKey, SockCounters, SockName};
 
 /// What one call moved.
 #[derive(Clone, Copy, Default)]
@@ -73,6 +73,52 @@ unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
                 lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages)
             }
         }
+    }
+}
+
+/// Makes the flow of a process through a socket of this name, with nothing in it yet; whoever adds to it counts the loss
+/// if there is no room.
+#[inline(always)]
+pub unsafe fn open_flow(key: &FlowKey, process: &Process, name: impl FnOnce(*mut SockName)) {
+    if FLOWS.get_ptr_mut(key).is_some() {
+        return;
+    }
+    let mut fresh = FlowCounters::default();
+    // SAFETY: a value of our own.
+    unsafe { process.describe(&raw mut fresh.owner) };
+    name(&raw mut fresh.name);
+    // BPF_NOEXIST, as above.
+    let _ = FLOWS.insert(key, fresh, 1);
+}
+
+/// Adds to the flow of a process that is perhaps not the running one. `counters` is the socket's storage or NULL; if its
+/// owner is that process, a flow that it does not have yet is made.
+#[inline(always)]
+pub unsafe fn charge_flow(key: &FlowKey, counters: *const SockCounters, moved: Moved) {
+    // SAFETY: pointers into the map stay valid while the program runs; `counters` is NULL or live.
+    unsafe {
+        if let Some(found) = FLOWS.get_ptr_mut(key) {
+            return add_to(found, moved);
+        }
+        if !counters.is_null()
+            && (*counters).owner.tgid == key.tgid
+            && (*counters).owner.start_ns == key.start_ns
+        {
+            let fresh = FlowCounters {
+                owner: (*counters).owner,
+                name: (*counters).name,
+                tx_bytes: moved.tx_bytes,
+                rx_bytes: moved.rx_bytes,
+                ..FlowCounters::default()
+            };
+            if FLOWS.insert(key, fresh, 1).is_ok() {
+                return;
+            }
+            if let Some(found) = FLOWS.get_ptr_mut(key) {
+                return add_to(found, moved);
+            }
+        }
+        lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     load::{Ptr, load, offset},
     owner::Process,
+    sequence,
     socket::{Socket, claim, no_storage, state},
+    turn,
 };
 use aya_ebpf::{
     bindings::seq_file,
@@ -74,12 +76,16 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
         if tcp.is_null() || sk.state() == state::LISTEN {
             return 0;
         }
+        let known = !sk.find().is_null();
         let counters = sk.find_or(|| sk.older(tcp, true));
         if counters.is_null() {
             no_storage(0, 0, 0);
             return 0;
         }
         claim(counters, &Process::of(task));
+        if !known && sequence::followed() {
+            sequence::begin_late(sk, tcp, counters);
+        }
         0
     }
 }
@@ -103,8 +109,12 @@ pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
         if sk.state() == state::LISTEN {
             return 0;
         }
-        if sk.find_or(|| sk.older(tcp, true)).is_null() {
+        let known = !sk.find().is_null();
+        let counters = sk.find_or(|| sk.older(tcp, true));
+        if counters.is_null() {
             no_storage(0, 0, 0);
+        } else if !known && sequence::followed() {
+            sequence::begin_late(sk, tcp, counters);
         }
         0
     }
@@ -121,6 +131,12 @@ pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
         let counters = (*ctx).value as *mut SockCounters;
         if sk.is_null() || counters.is_null() || (*counters).flags & SOCK_FINAL != 0 {
             return 0;
+        }
+        if sequence::turns() {
+            let tcp = Socket(sk).tcp();
+            if !tcp.is_null() && !Socket(sk).has_upper_layer(tcp) {
+                turn::settle_for(counters, load(tcp, offset!(write_seq)), false);
+            }
         }
         let mut record = SockRecord::default();
         Socket(sk).record(counters, &raw mut record);

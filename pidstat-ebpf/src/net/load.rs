@@ -56,6 +56,12 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     our_inum: 0,
     ring_wakeup_bytes: 0,
     debug: 0,
+    bytes_acked: 0,
+    sk_cookie: 0,
+    sampled: 0,
+    turns: 0,
+    unix: 0,
+    recv_flags: 0,
 };
 
 /// One value of [`NET_OFFSETS`].

@@ -8,17 +8,25 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use pidstat_common::net::{
-    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SockCounters, SockRecord,
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SeqCounters, SockCounters, SockRecord, Turn,
 };
 
 /// Per socket, freed with it; no size limit.
 #[btf_map(name = "ps_socks")]
 static SOCKS: SkStorage<SockCounters> = SkStorage::new();
 
+/// Per socket too, for the rungs of sequence numbers.
+#[btf_map(name = "ps_seqs")]
+static SEQS: SkStorage<SeqCounters> = SkStorage::new();
+
 /// Per (socket, process), for what the socket storage cannot hold. A plain hash: an LRU forgets counters silently and a
 /// per-CPU hash costs value x possible CPUs. Only the loader deletes, and only flows whose socket is gone.
 #[btf_map(name = "ps_flows")]
 pub static FLOWS: HashMap<FlowKey, FlowCounters, FLOWS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Whose turn it is to write, per socket; only the loader deletes, when the socket is gone. Used by one rung only.
+#[btf_map(name = "ps_turns")]
+pub static TURNS: HashMap<u64, Turn, FLOWS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Final records of destroyed TCP sockets.
 #[btf_map(name = "ps_closed")]
@@ -27,6 +35,12 @@ pub static CLOSED: RingBuf<SockRecord, RING_BYTES> = RingBuf::new();
 /// One value: what was lost, by place.
 #[btf_map(name = "ps_losses")]
 static LOSSES: Array<NetLosses, 1> = Array::new();
+
+/// The same for what the rungs of sequence numbers keep.
+#[inline(always)]
+pub fn seqs() -> *mut c_void {
+    (&raw const SEQS).cast_mut().cast()
+}
 
 /// The socket storage as the helpers take it.
 #[inline(always)]
@@ -47,6 +61,8 @@ pub enum Loss {
     StorageNull,
     /// No room in the flow map.
     FlowInsert,
+    /// No room in the map of turns.
+    TurnInsert,
     /// No room in the ring.
     RingFull,
     /// No baseline for a TCP socket's received bytes.
@@ -62,6 +78,7 @@ pub fn lost(what: Loss, tx_bytes: u64, rx_bytes: u64, packets: u64) {
         let site = match what {
             Loss::StorageNull => &raw mut (*losses).storage_null,
             Loss::FlowInsert => &raw mut (*losses).flow_insert_failed,
+            Loss::TurnInsert => &raw mut (*losses).turn_insert_failed,
             Loss::RingFull => &raw mut (*losses).ring_full,
             Loss::NoBaseline => &raw mut (*losses).no_baseline,
         };

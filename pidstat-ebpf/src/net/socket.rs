@@ -4,6 +4,7 @@ use crate::{
     load::{Ptr, load, offset, swap_if},
     maps::{Loss, lost, socks},
     owner::Process,
+    sequence,
 };
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
@@ -13,8 +14,8 @@ use aya_ebpf::{
 };
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_OLDER, SockCounters,
-    SockName, SockRecord,
+    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
+    SockCounters, SockName, SockRecord,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -30,22 +31,40 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
-/// Address family of IPv6.
-const AF_INET6: u16 = 10;
+pub const AF_UNIX: u16 = 1;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 /// `SOCK_DONE` of `enum sock_flags`, include/net/sock.h: set by `tcp_fin()`.
-const SOCK_DONE: u64 = 1 << 1;
+pub const SOCK_DONE: u64 = 1 << 1;
 
 /// A socket as the hooks are given it.
 #[derive(Clone, Copy)]
 pub struct Socket(pub *mut c_void);
 
 impl Socket {
-    /// Whether it speaks IPv4 or IPv6; everything else (UNIX, netlink, packet) fires the same tracepoints.
+    /// Address family.
+    #[inline(always)]
+    pub unsafe fn family(self) -> u16 {
+        // SAFETY: `skc_family` is a u16 of every socket.
+        unsafe { load(self.0 as Ptr, offset!(sk_family)) }
+    }
+
+    /// Whether it speaks IPv4 or IPv6.
     #[inline(always)]
     pub unsafe fn is_inet(self) -> bool {
-        // SAFETY: `skc_family` is a u16 of every socket.
-        let family: u16 = unsafe { load(self.0 as Ptr, offset!(sk_family)) };
-        family == 2 || family == 10
+        // SAFETY: a socket.
+        matches!(unsafe { self.family() }, AF_INET | AF_INET6)
+    }
+
+    /// Whether it is counted: netlink and packet sockets fire the same tracepoints, and UNIX ones count on request.
+    #[inline(always)]
+    pub unsafe fn is_counted(self) -> bool {
+        // SAFETY: a socket.
+        match unsafe { self.family() } {
+            AF_INET | AF_INET6 => true,
+            AF_UNIX => offset!(unix) != 0,
+            _ => false,
+        }
     }
 
     /// IP protocol number; 262 is MPTCP.
@@ -67,6 +86,13 @@ impl Socket {
     pub unsafe fn tcp(self) -> Ptr {
         // SAFETY: the helper checks protocol and kind.
         unsafe { bpf_skc_to_tcp_sock(self.0) as Ptr }
+    }
+
+    /// Whether an upper layer protocol (kTLS, MPTCP's subflows) sits on it, which reads and writes in its own way.
+    #[inline(always)]
+    pub unsafe fn has_upper_layer(self, tcp: Ptr) -> bool {
+        // SAFETY: a pointer field of every tcp_sock.
+        !unsafe { load::<Ptr>(tcp, offset!(icsk_ulp_ops)) }.is_null()
     }
 
     /// The storage, if it has any.
@@ -103,23 +129,17 @@ impl Socket {
     }
 
     /// `copied_seq` without the FIN, which takes a sequence number but is no byte.
-    ///
-    /// A FIN was consumed when nothing is left to read in a state that only a FIN leads to. After our own FIN was
-    /// acknowledged the state is CLOSE, which a reset leads to as well; there SOCK_DONE tells.
     #[inline(always)]
     pub unsafe fn read_up_to(self, tcp: Ptr) -> u32 {
         // SAFETY: fields of a tcp_sock and of the socket it is.
         unsafe {
             let copied: u32 = load(tcp, offset!(copied_seq));
-            if copied != load::<u32>(tcp, offset!(rcv_nxt)) {
+            let next: u32 = load(tcp, offset!(rcv_nxt));
+            if copied != next {
                 return copied;
             }
-            let fin = match self.state() {
-                state::CLOSE_WAIT | state::LAST_ACK | state::CLOSING => true,
-                state::CLOSE => load::<u64>(self.0 as Ptr, offset!(sk_flags)) & SOCK_DONE != 0,
-                _ => false,
-            };
-            if fin { copied.wrapping_sub(1) } else { copied }
+            let done = load::<u64>(self.0 as Ptr, offset!(sk_flags)) & SOCK_DONE != 0;
+            without_fin(copied, next, self.state(), done)
         }
     }
 
@@ -162,7 +182,7 @@ impl Socket {
                     (*out).remote[word] = load(sk, offset!(sk_remote6) + 4 * word as u32);
                     word += 1;
                 }
-            } else {
+            } else if (*out).family == AF_INET {
                 (*out).local[0] = load(sk, offset!(sk_local4));
                 (*out).remote[0] = load(sk, offset!(sk_remote4));
             }
@@ -194,6 +214,12 @@ impl Socket {
                 let (segs_in, segs_out) = self.segments(tcp, counters);
                 (*out).segs_in = segs_in;
                 (*out).segs_out = segs_out;
+                if self.has_upper_layer(tcp) {
+                    (*out).flags |= SOCK_INNER as u8;
+                }
+                if sequence::sampled() {
+                    ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
+                }
                 stream(tcp, counters, out);
             }
         }
@@ -263,6 +289,20 @@ unsafe fn stream(tcp: Ptr, counters: *const SockCounters, out: *mut SockRecord) 
 #[inline(always)]
 fn ahead(distance: u32) -> u32 {
     if (distance as i32) < 0 { 0 } else { distance }
+}
+
+/// `copied_seq` without the FIN, from what was read in this order.
+///
+/// A FIN was consumed when nothing is left to read in a state that only a FIN leads to. After our own FIN was acknowledged
+/// the state is CLOSE, which a reset leads to as well; there `done` tells.
+#[inline(always)]
+pub fn without_fin(copied: u32, next: u32, state: i32, done: bool) -> u32 {
+    let fin = match state {
+        state::CLOSE_WAIT | state::LAST_ACK | state::CLOSING => true,
+        state::CLOSE => done,
+        _ => false,
+    };
+    if fin && copied == next { copied.wrapping_sub(1) } else { copied }
 }
 
 /// The later of two readings of a u32 counter.

@@ -1,6 +1,7 @@
 //! What was typed, as clap understands it.
 
 use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -179,6 +180,14 @@ pub struct Args {
     #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Source")]
     pub source: SourceArg,
 
+    /// By which means traffic is counted
+    #[arg(long, value_name = "RUNG", default_value = "auto", help_heading = "Source")]
+    pub net: NetArg,
+
+    /// For how many sockets the kernel maps have room (65536); what does not fit is counted as lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
+    pub net_sockets: Option<u32>,
+
     /// Read another procfs
     #[arg(long, value_name = "DIR", conflicts_with = "root", help_heading = "Source")]
     pub procfs: Option<PathBuf>,
@@ -186,6 +195,10 @@ pub struct Args {
     /// Play back recorded instants: DIR/0/proc, DIR/1/proc, ...
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub root: Option<PathBuf>,
+
+    /// Play back a recording that `record` made, or Procpath
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "procfs"], help_heading = "Source")]
+    pub replay: Option<PathBuf>,
 
     /// Print what the network programs log inside the kernel on standard error
     #[arg(long, help_heading = "Source")]
@@ -267,6 +280,37 @@ pub enum SourceArg {
     Ebpf,
     /// /proc only
     Proc,
+}
+
+/// What `--net` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetArg {
+    /// The best that this machine allows
+    Auto,
+    /// The socket layer's tracepoints (6.5 and later)
+    Tracepoint,
+    /// What the protocols' functions return
+    Fexit,
+    /// Breakpoints and sequence numbers
+    Kprobe,
+    /// Sequence numbers read at each sample: TCP only, no cost per packet
+    Sampled,
+    /// Captured packets, without eBPF
+    Pcap,
+}
+
+impl NetArg {
+    /// What it asks of a source.
+    pub fn choice(self) -> NetChoice {
+        match self {
+            NetArg::Auto => NetChoice::Auto,
+            NetArg::Tracepoint => NetChoice::Tracepoint,
+            NetArg::Fexit => NetChoice::Fexit,
+            NetArg::Kprobe => NetChoice::Kprobe,
+            NetArg::Sampled => NetChoice::Sampled,
+            NetArg::Pcap => NetChoice::Pcap,
+        }
+    }
 }
 
 /// One item of `-p`.
@@ -353,8 +397,11 @@ fn name_user(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
                     | "--time-format"
                     | "--dev"
                     | "--source"
+                    | "--net"
+                    | "--net-sockets"
                     | "--procfs"
                     | "--root"
+                    | "--replay"
             )
         );
         let name = arguments.peek().and_then(|next| next.to_str()).filter(|next| {

@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{
-        ladder::{FAMILIES, ProgramState, survey},
+        ladder::{ProgramState, RungState, survey},
         reason::{Reason, lockdown, missing_capabilities},
     },
     source::{ebpf, procfs},
@@ -12,12 +12,12 @@ use std::{fmt::Write as _, path::Path};
 /// Examines the machine for this user and prints the findings. Says whether the task and the net family both use eBPF
 /// on some rung.
 pub fn examine() -> bool {
-    let states = survey();
+    let survey = survey();
     let proc = ebpf::usable(Path::new(procfs::PROC_ROOT));
     let mut text = String::new();
     machine(&proc, &mut text);
-    programs(&states, &mut text);
-    let ready = reports(&states, &proc, &mut text);
+    programs(&survey.programs, &mut text);
+    let ready = reports(&survey.rungs, &proc, &mut text);
     options(&mut text);
     print!("{text}");
     ready
@@ -67,31 +67,43 @@ fn programs(states: &[ProgramState], out: &mut String) {
     }
 }
 
-/// Which source and rung each report would use.
-fn reports(states: &[ProgramState], proc: &Result<(), Reason>, out: &mut String) -> bool {
+/// Which source and rung each report would use, and what the other rungs lack.
+fn reports(rungs: &[RungState], proc: &Result<(), Reason>, out: &mut String) -> bool {
     out.push_str("\nreports\n");
     let mut ready = true;
-    for family in FAMILIES {
-        let (letters, fallback) = match family.name {
+    for family in ["task", "net"] {
+        let (letters, fallback) = match family {
             "net" => ("-n", "nothing: `-` in every row"),
             _ => ("-u -r -s -d -w -v -R", procfs::PROC_ROOT),
         };
-        let complete = family.rungs.iter().find(|rung| {
-            let mut of_rung =
-                states.iter().filter(|state| state.family == family.name && state.rung == rung.name);
-            of_rung.all(|state| state.attached.is_ok())
-        });
-        match (complete, proc) {
-            (Some(rung), Ok(())) => {
-                line(letters, format_args!("eBPF, {} by {}", family.name, rung.name), out);
+        let mut of_family = rungs.iter().filter(|state| state.family == family);
+        match (of_family.clone().find(|state| state.works.is_ok()), proc) {
+            (Some(state), Ok(())) => {
+                line(letters, format_args!("eBPF, {family} by {}", state.rung.name), out);
             }
             _ => {
                 ready = false;
                 line(letters, fallback, out);
             }
         }
+        if of_family.clone().count() > 1 {
+            of_family.by_ref().for_each(|state| rung(state, out));
+        }
     }
     ready
+}
+
+/// One way to count traffic, which `--net` may demand.
+fn rung(state: &RungState, out: &mut String) {
+    let name = format!("--net {}", state.rung.name);
+    match (&state.works, state.rung.shortfall) {
+        (Ok(()), None) => line(&name, "works", out),
+        (Ok(()), Some(shortfall)) => line(&name, format_args!("works; {shortfall}"), out),
+        (Err(reason), _) => {
+            line(&name, format_args!("no: {reason}"), out);
+            remedy(reason, out);
+        }
+    }
 }
 
 fn options(out: &mut String) {

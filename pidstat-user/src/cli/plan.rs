@@ -1,7 +1,7 @@
 //! What will be done: the command line and the environment turned into decisions, before anything is opened.
 
 use super::{
-    args::{Args, PidArg, ScopeArg, SourceArg},
+    args::{Args, NetArg, PidArg, ScopeArg, SourceArg},
     choice,
     output::{Output, output},
     pypidstat,
@@ -27,6 +27,8 @@ pub enum From {
     Files(Option<PathBuf>),
     /// Recorded instants.
     Instants(PathBuf),
+    /// A recording.
+    Recording(PathBuf),
 }
 
 /// Everything decided.
@@ -97,7 +99,11 @@ impl Plan {
     /// # Errors
     /// What is wrong with the command line, in words that say what to write instead.
     pub fn new(args: &Args, around: &Surroundings) -> Result<Plan, Usage> {
-        let (interval, count) = schedule(args)?;
+        let (mut interval, count) = schedule(args)?;
+        if args.replay.is_some() {
+            // Without an interval, every sample of the recording is shown: none is closer to the next.
+            interval = interval.or(Some(Duration::from_nanos(1)));
+        }
         let (mut reports, letters) = reports(args)?;
         let style = pypidstat::style(args, &around.zone)?;
         let columns = match &style {
@@ -142,12 +148,15 @@ impl Plan {
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
         }
+        let elsewhere = args.root.is_some() || args.procfs.is_some() || args.replay.is_some();
+        if elsewhere && args.source == SourceArg::Ebpf {
+            return Err(Usage(
+                "--source ebpf counts this machine; it cannot be used with --root, --procfs or --replay"
+                    .into(),
+            ));
+        }
         let from = match (&args.root, &args.procfs, args.source) {
-            (Some(_), _, SourceArg::Ebpf) | (_, Some(_), SourceArg::Ebpf) => {
-                return Err(Usage(
-                    "--source ebpf counts this machine; it cannot be used with --root or --procfs".into(),
-                ));
-            }
+            _ if let Some(file) = &args.replay => From::Recording(file.clone()),
             (Some(root), _, _) => From::Instants(root.clone()),
             (_, Some(procfs), _) => From::Files(Some(procfs.clone())),
             (_, _, SourceArg::Proc) => From::Files(None),
@@ -156,6 +165,17 @@ impl Plan {
             (_, _, SourceArg::Auto) if interval.is_none() => From::Files(None),
             (_, _, SourceArg::Auto) => From::Auto,
         };
+        if args.net != NetArg::Auto {
+            let rung = args.net.choice().name();
+            if !facts.has(Facts::TRAFFIC) {
+                return Err(Usage(format!("--net {rung} says how traffic is counted; ask for it with -n")));
+            }
+            if !matches!(from, From::Auto | From::Ebpf) {
+                return Err(Usage(format!(
+                    "--net {rung} counts in the kernel, during intervals; it needs one, and no files as source"
+                )));
+            }
+        }
         let listed = args.pids.len() + usize::from(!args.program.is_empty());
         let header_always = header_always(args, letters, listed) || interval.is_none();
         Ok(Plan {
@@ -165,6 +185,8 @@ impl Plan {
                 threads: args.threads > 0,
                 sum_threads: true,
                 all_exits: matches!(exited, Exited::Fold(_)),
+                net: args.net.choice(),
+                net_sockets: args.net_sockets,
                 debug: args.debug_bpf,
             },
             reports,

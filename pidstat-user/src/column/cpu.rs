@@ -79,7 +79,7 @@ pub(super) const TASK: Report = Report {
             help: "CPU on which the task last ran.",
             read: |row| match row.sums {
                 Some(_) => Value::Missing(Missing::DoesNotApply),
-                None => Value::Whole(u64::from(row.now.processor)),
+                None => super::unless_unknown(row.now.processor, |number| Value::Whole(number.into())),
             },
         },
     ],

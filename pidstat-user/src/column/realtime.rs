@@ -19,7 +19,7 @@ pub(super) const REPORT: Report = Report {
             needs: Facts::NONE,
             machine_only: false,
             help: "Realtime priority, 0 for ordinary tasks.",
-            read: |row| Value::Whole(u64::from(row.now.rt_priority)),
+            read: |row| super::unless_unknown(row.now.rt_priority, |number| Value::Whole(number.into())),
         },
         Column {
             id: "policy",
@@ -32,14 +32,16 @@ pub(super) const REPORT: Report = Report {
             help: "Scheduling policy: NORMAL, FIFO, RR, BATCH, IDLE or DEADLN.",
             // include/uapi/linux/sched.h
             read: |row| {
-                Value::Word(match row.now.policy {
-                    0 => "NORMAL",
-                    1 => "FIFO",
-                    2 => "RR",
-                    3 => "BATCH",
-                    5 => "IDLE",
-                    6 => "DEADLN",
-                    _ => "?",
+                super::unless_unknown(row.now.policy, |policy| {
+                    Value::Word(match policy {
+                        0 => "NORMAL",
+                        1 => "FIFO",
+                        2 => "RR",
+                        3 => "BATCH",
+                        5 => "IDLE",
+                        6 => "DEADLN",
+                        _ => "?",
+                    })
                 })
             },
         },

@@ -1,17 +1,16 @@
 //! What a recording says of its machine and of itself: the rows of table `meta`, those of Procpath first.
 
 use crate::{
-    sample::node::Member,
-    source::procfs::{self, node::Target},
+    sample::{Host, node::Member},
+    source::procfs::node::Target,
 };
 use std::path::Path;
 
 /// The version of Procpath whose tables ours are.
 const PROCPATH_VERSION: &str = "1.15.1";
 
-/// The rows for a recording of these members from a proc directory.
-pub fn meta(procfs: &Path, target: Target, members: &[Member]) -> Vec<(&'static str, String)> {
-    let host = procfs::host(procfs, procfs::SYS_ROOT.as_ref());
+/// The rows for a recording of these members from a proc directory of this machine.
+pub fn meta(host: &Host, procfs: &Path, target: Target, members: &[Member]) -> Vec<(&'static str, String)> {
     let list: Vec<String> = members.iter().map(|member| format!("\"{}\"", member.name())).collect();
     let path = std::path::absolute(procfs).unwrap_or_else(|_| procfs.into());
     let target = match target {
@@ -30,9 +29,10 @@ pub fn meta(procfs: &Path, target: Target, members: &[Member]) -> Vec<(&'static 
         ("procfs_path", path.to_string_lossy().into_owned()),
         ("procfs_target", target.into()),
         ("kpidstat_version", env!("CARGO_PKG_VERSION").into()),
-        ("sysname", host.sysname),
-        ("release", host.release),
-        ("machine", host.machine),
+        ("sysname", host.sysname.clone()),
+        ("release", host.release.clone()),
+        ("machine", host.machine.clone()),
+        ("cpus", host.cpus.to_string()),
     ]
 }
 

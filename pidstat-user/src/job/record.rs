@@ -70,7 +70,7 @@ async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     let mut variables = Variables::evaluate(&args.environment);
     let (mut counted, mut clock) = Counted::open(args)?;
     let database = PathBuf::from(variables.fill(&args.database));
-    let meta = meta(&args.tree.procfs, args.tree.target.into(), &args.tree.members);
+    let meta = meta(counted.source().host(), &args.tree.procfs, args.tree.target.into(), &args.tree.members);
     let mut output = Output::open(args, &database, &columns, &meta, counted.reports())?;
     let mut ticks = Ticks::new(&clock, args.interval, counted.wakeup()?).map_err(Failure::System)?;
     let mut overruns = Overruns::default();
@@ -113,7 +113,13 @@ fn sample(
     instant: u64,
 ) -> Result<usize, Trouble> {
     let root = match &args.root {
-        Some(root) => root.join(instant.to_string()).join("proc"),
+        Some(root) => {
+            let instant = root.join(instant.to_string());
+            if !instant.is_dir() {
+                return Err(Failure::Source(SourceError::Exhausted).into());
+            }
+            instant.join("proc")
+        }
         None => args.tree.procfs.clone(),
     };
     let epoch_ns = counted.take(clock)?;

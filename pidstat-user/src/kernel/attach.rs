@@ -8,7 +8,7 @@ use super::{
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{BtfTracePoint, FEntry, FExit, Iter, ProgramError},
+    programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, ProgramError},
 };
 use std::{cell::RefCell, os::fd::AsFd};
 
@@ -98,8 +98,8 @@ impl Object {
             let missing = missing_capabilities();
             if missing.is_empty() { Reason::of_error(&error) } else { Reason::Capability(missing) }
         })?;
-        let programs = || family.rungs.iter().flat_map(|rung| rung.programs);
-        let names: Vec<(Kind, String)> = programs().map(|program| program.hook.type_behind()).collect();
+        let programs = family.programs();
+        let names: Vec<(Kind, String)> = programs.iter().map(|program| program.hook.type_behind()).collect();
         let hooks = kernel.btf.excerpt(names.iter().map(|(kind, name)| (*kind, name.as_str())));
         let hooks = aya::Btf::parse(&hooks, aya::Endianness::default())
             .map_err(|error| Reason::BadBtf(error.to_string()))?;
@@ -116,7 +116,9 @@ impl Object {
             return Err(Reason::NoHook(match program.hook {
                 Hook::Iter(name) => format!("iterator {name}"),
                 Hook::Tracepoint(name) => format!("tracepoint {name}"),
-                Hook::Call(name) | Hook::Return(name) => format!("function {name} to hook"),
+                Hook::Call(name) | Hook::Return(name) | Hook::Probe(name) => {
+                    format!("function {name} to hook")
+                }
             }));
         }
         let found = self
@@ -154,6 +156,11 @@ fn attach(found: &mut aya::programs::Program, hook: Hook, btf: &aya::Btf) -> Res
             let program: &mut FExit = found.try_into()?;
             load_once(program.load(name, btf))?;
             program.attach()?;
+        }
+        Hook::Probe(name) => {
+            let program: &mut KProbe = found.try_into()?;
+            load_once(program.load())?;
+            program.attach(name, 0)?;
         }
         Hook::Call(name) => {
             let program: &mut FEntry = found.try_into()?;

@@ -19,6 +19,8 @@ pub enum Hook {
     Return(&'static str),
     /// The call of a kernel function (`fentry/`).
     Call(&'static str),
+    /// A breakpoint at the start of a kernel function (`kprobe/`).
+    Probe(&'static str),
 }
 
 impl Hook {
@@ -27,7 +29,7 @@ impl Hook {
         match self {
             Hook::Iter(name) => (Kind::Func, format!("bpf_iter_{name}")),
             Hook::Tracepoint(name) => (Kind::Typedef, format!("btf_trace_{name}")),
-            Hook::Return(name) | Hook::Call(name) => (Kind::Func, name.to_owned()),
+            Hook::Return(name) | Hook::Call(name) | Hook::Probe(name) => (Kind::Func, name.to_owned()),
         }
     }
 }
@@ -39,6 +41,7 @@ impl std::fmt::Display for Hook {
             Hook::Tracepoint(name) => write!(f, "tp_btf/{name}"),
             Hook::Return(name) => write!(f, "fexit/{name}"),
             Hook::Call(name) => write!(f, "fentry/{name}"),
+            Hook::Probe(name) => write!(f, "kprobe/{name}"),
         }
     }
 }
@@ -59,6 +62,21 @@ pub struct Rung {
     pub name: &'static str,
     /// What it needs.
     pub programs: &'static [Program],
+    /// What it needs as well where the kernel has what they hook; where it does not, there is nothing to count there.
+    pub where_present: &'static [Program],
+    /// The same, for what is counted on request only.
+    pub on_request: &'static [Program],
+    /// What it does not count exactly although a better one does, in words; `None` if nothing.
+    pub shortfall: Option<&'static str>,
+    /// Why it must not be used on this kernel although all its programs attach, if so.
+    pub complete: fn(&Btf) -> Result<(), Reason>,
+}
+
+impl Rung {
+    /// Every program it may attach.
+    pub fn all(&self) -> impl Iterator<Item = &'static Program> + use<> {
+        self.programs.iter().chain(self.where_present).chain(self.on_request)
+    }
 }
 
 /// One object with its own maps, and the alternatives in it, the best first.
@@ -72,6 +90,19 @@ pub struct Family {
     pub rungs: &'static [Rung],
     /// The read-only globals that the object needs on this kernel.
     pub globals: fn(&Btf) -> Result<Globals, Reason>,
+}
+
+impl Family {
+    /// Every program of every rung, each once.
+    pub fn programs(&self) -> Vec<&'static Program> {
+        let mut found: Vec<&Program> = Vec::new();
+        for program in self.rungs.iter().flat_map(Rung::all) {
+            if !found.contains(&program) {
+                found.push(program);
+            }
+        }
+        found
+    }
 }
 
 impl std::fmt::Debug for Family {
@@ -123,40 +154,69 @@ pub const FAMILIES: &[Family] = &[super::task::FAMILY, super::net::FAMILY];
 pub struct ProgramState {
     /// The family.
     pub family: &'static str,
-    /// The rung that needs it.
-    pub rung: &'static str,
     /// The program.
     pub program: Program,
     /// Whether it attached, or why not.
     pub attached: Result<(), Reason>,
 }
 
+/// Whether one rung of one family works on this machine, for this user.
+#[derive(Clone, Debug)]
+pub struct RungState {
+    /// The family.
+    pub family: &'static str,
+    /// The rung.
+    pub rung: &'static Rung,
+    /// Whether it works, or the first reason why not.
+    pub works: Result<(), Reason>,
+}
+
+/// What every program and every rung says.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// In the order of the tables.
+    pub programs: Vec<ProgramState>,
+    /// In the order of the tables.
+    pub rungs: Vec<RungState>,
+}
+
 /// Loads and attaches every program of every family, each on its own, and takes all of them away again.
-pub fn survey() -> Vec<ProgramState> {
+pub fn survey() -> Survey {
     let kernel = Kernel::open();
     let mut states = Vec::new();
+    let mut rungs = Vec::new();
     for family in FAMILIES {
         let mut object = kernel.as_ref().map_err(Clone::clone).and_then(|kernel| {
             let globals = (family.globals)(kernel.btf())?;
             Object::load(kernel, family, &globals)
         });
+        for program in family.programs() {
+            let attached = match (&mut object, &kernel) {
+                (Ok(object), Ok(kernel)) => object.attach(kernel, program).map(drop),
+                (Err(why), _) => Err(why.clone()),
+                (_, Err(why)) => Err(why.clone()),
+            };
+            states.push(ProgramState { family: family.name, program: *program, attached });
+        }
         for rung in family.rungs {
-            for program in rung.programs {
-                let attached = match (&mut object, &kernel) {
-                    (Ok(object), Ok(kernel)) => object.attach(kernel, program).map(drop),
-                    (Err(why), _) => Err(why.clone()),
-                    (_, Err(why)) => Err(why.clone()),
-                };
-                states.push(ProgramState {
-                    family: family.name,
-                    rung: rung.name,
-                    program: *program,
-                    attached,
-                });
-            }
+            let complete =
+                kernel.as_ref().map_err(Clone::clone).and_then(|kernel| (rung.complete)(kernel.btf()));
+            let works = complete.and_then(|()| attaches(&states, family, rung));
+            rungs.push(RungState { family: family.name, rung, works });
         }
     }
-    states
+    Survey { programs: states, rungs }
+}
+
+/// Whether all that a rung needs attached.
+fn attaches(states: &[ProgramState], family: &Family, rung: &Rung) -> Result<(), Reason> {
+    for state in states.iter().filter(|state| state.family == family.name) {
+        let absent = matches!(state.attached, Err(Reason::NoHook(_)));
+        if rung.programs.contains(&state.program) || rung.where_present.contains(&state.program) && !absent {
+            state.attached.clone()?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -166,7 +226,7 @@ mod tests {
     #[test]
     fn the_kernel_keeps_whole_names() {
         for family in FAMILIES {
-            for program in family.rungs.iter().flat_map(|rung| rung.programs) {
+            for program in family.programs() {
                 assert!(program.name.len() <= 15 && program.name.starts_with("ps_"), "{}", program.name);
             }
         }
@@ -174,8 +234,8 @@ mod tests {
 
     #[test]
     fn the_survey_names_every_program_once_and_says_why_not() {
-        let states = survey();
-        let programs: usize = FAMILIES.iter().flat_map(|f| f.rungs).map(|rung| rung.programs.len()).sum();
+        let states = survey().programs;
+        let programs: usize = FAMILIES.iter().map(|family| family.programs().len()).sum();
         assert_eq!(states.len(), programs);
         for state in states {
             if let Err(why) = state.attached {

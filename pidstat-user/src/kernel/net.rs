@@ -24,6 +24,10 @@ pub const RECV: Program = Program { name: "ps_recv", hook: Hook::Tracepoint("soc
 /// Counts what is sent.
 pub const SEND: Program = Program { name: "ps_send", hook: Hook::Tracepoint("sock_send_length") };
 
+const fn fexit(name: &'static str, function: &'static str) -> Program {
+    Program { name, hook: Hook::Return(function) }
+}
+
 /// The rung whose bytes come from the socket tracepoints of 6.5 and later.
 ///
 /// The order is that of attaching: baselines exist before anything is counted against them, and new sockets make their
@@ -31,14 +35,91 @@ pub const SEND: Program = Program { name: "ps_send", hook: Hook::Tracepoint("soc
 pub const TRACEPOINT: Rung = Rung {
     name: "tracepoint",
     programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, TCP_RECV, RECV, SEND],
+    where_present: &[],
+    on_request: &[],
+    shortfall: None,
+    complete: sees_sendfile,
 };
 
-/// The object and its rungs.
+/// The rung whose bytes are what the protocols' own functions return.
+pub const FEXIT: Rung = Rung {
+    name: "fexit",
+    programs: &[
+        STATE,
+        DESTROY,
+        SOCKETS,
+        FILES,
+        UNACCEPTED,
+        Program { name: "ps_e_cleanup", hook: Hook::Call("tcp_cleanup_rbuf") },
+        fexit("ps_x_tcp_send", "tcp_sendmsg"),
+        fexit("ps_x_udp_recv", "udp_recvmsg"),
+        fexit("ps_x_udp_send", "udp_sendmsg"),
+    ],
+    where_present: &[
+        fexit("ps_x_tcp_page", "tcp_sendpage"),
+        fexit("ps_x_udp6_recv", "udpv6_recvmsg"),
+        fexit("ps_x_udp6_send", "udpv6_sendmsg"),
+        fexit("ps_x_mptcp_recv", "mptcp_recvmsg"),
+        fexit("ps_x_mptcp_send", "mptcp_sendmsg"),
+    ],
+    on_request: &[
+        fexit("ps_x_ustr_send", "unix_stream_sendmsg"),
+        fexit("ps_x_ustr_page", "unix_stream_sendpage"),
+        fexit("ps_x_ustr_recv", "unix_stream_recvmsg"),
+        fexit("ps_x_ustr_splic", "unix_stream_splice_read"),
+        fexit("ps_x_udgm_send", "unix_dgram_sendmsg"),
+        fexit("ps_x_udgm_recv", "unix_dgram_recvmsg"),
+    ],
+    shortfall: Some("kTLS is not counted"),
+    complete: |_| Ok(()),
+};
+
+const fn kprobe(name: &'static str, function: &'static str) -> Program {
+    Program { name, hook: Hook::Probe(function) }
+}
+
+/// The rung of breakpoints at the start of functions, for kernels that allow nothing better.
+pub const KPROBE: Rung = Rung {
+    name: "kprobe",
+    programs: &[
+        STATE,
+        DESTROY,
+        SOCKETS,
+        FILES,
+        UNACCEPTED,
+        kprobe("ps_k_cleanup", "tcp_cleanup_rbuf"),
+        kprobe("ps_k_tcp_send", "tcp_sendmsg"),
+        kprobe("ps_k_udp_recv", "skb_consume_udp"),
+        kprobe("ps_k_udp_send", "udp_sendmsg"),
+    ],
+    where_present: &[kprobe("ps_k_tcp_page", "tcp_sendpage"), kprobe("ps_k_udp6_send", "udpv6_sendmsg")],
+    on_request: &[],
+    shortfall: Some("UDP sends count even if they fail, and of protocols only TCP and UDP are counted"),
+    complete: |_| Ok(()),
+};
+
+/// The rung without a hook on any call: the sequence numbers of every TCP socket are read at each sample. States and
+/// ends are hooked, which costs something per connection, nothing per byte or packet.
+pub const SAMPLED: Rung = Rung {
+    name: "sampled",
+    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED],
+    where_present: &[],
+    on_request: &[],
+    shortfall: Some("only TCP is counted, and a socket that several processes use is its first owner's"),
+    complete: |_| Ok(()),
+};
+
+/// Whether the bytes of TCP are taken from its sequence numbers, so that owners have to be looked for.
+pub fn by_sequence(rung: &Rung) -> bool {
+    rung.name == SAMPLED.name || rung.name == KPROBE.name
+}
+
+/// The object and its rungs, the best first.
 pub const FAMILY: Family = Family {
     name: "net",
     object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/net.o")),
-    rungs: &[TRACEPOINT],
-    globals: |btf| globals(btf, PidNamespace::default(), Sizes::default()),
+    rungs: &[TRACEPOINT, FEXIT, KPROBE, SAMPLED],
+    globals: |btf| globals(btf, &TRACEPOINT, PidNamespace::default(), Options::default()),
 };
 
 /// The PID namespace whose numbers are shown.
@@ -50,32 +131,49 @@ pub struct PidNamespace {
     pub inum: u32,
 }
 
-/// How much the maps hold.
+/// How much the maps hold, and what is counted besides TCP and UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct Options {
     /// Flows: uses of UDP sockets, and of TCP sockets by other processes than their first owner.
     pub flows: u32,
     /// Bytes of the ring of closed connections, a power of two of at least a page; a connection takes 192.
     pub ring_bytes: u32,
+    /// Whether UNIX sockets are counted.
+    pub unix: bool,
     /// Whether the programs log what they see; otherwise the verifier removes the logging.
     pub debug: bool,
 }
 
-impl Default for Sizes {
+/// Rooms for sockets that `--net-sockets` may ask for.
+pub const SOCKETS_MAX: u32 = 1 << 24;
+
+impl Options {
+    /// Maps for so many sockets at a time: one flow each, and a final record each for those that close between two looks
+    /// at the ring.
+    pub fn for_sockets(sockets: Option<u32>) -> Options {
+        let Some(sockets) = sockets.map(|sockets| sockets.clamp(1, SOCKETS_MAX)) else {
+            return Options::default();
+        };
+        // A record has a header of 8 bytes; the ring's size is a power of two of whole pages.
+        let record = size_of::<pidstat_common::net::SockRecord>() as u32 + 8;
+        let ring_bytes = sockets.saturating_mul(record).clamp(4096, 1 << 30).next_power_of_two();
+        Options { flows: sockets, ring_bytes, ..Options::default() }
+    }
+}
+
+impl Default for Options {
     fn default() -> Self {
-        Sizes {
+        Options {
             flows: pidstat_common::net::FLOWS_MAX as u32,
             ring_bytes: pidstat_common::net::RING_BYTES as u32,
+            unix: false,
             debug: false,
         }
     }
 }
 
-/// Says whether the rung [`TRACEPOINT`] counts everything on this kernel, besides being attachable.
-///
-/// # Errors
 /// Before 6.5 splice and sendfile went by `sendpage` and not by the socket tracepoints.
-pub fn complete(btf: &Btf) -> Result<(), Reason> {
+fn sees_sendfile(btf: &Btf) -> Result<(), Reason> {
     for name in ["sock_send_length", "sock_recv_length"] {
         if !btf.has(Kind::Typedef, &format!("btf_trace_{name}")) {
             return Err(Reason::NoHook(format!("tracepoint {name}")));
@@ -91,13 +189,17 @@ pub fn complete(btf: &Btf) -> Result<(), Reason> {
 ///
 /// # Errors
 /// A field that the programs need is not in this kernel.
-pub fn globals(btf: &Btf, ours: PidNamespace, sizes: Sizes) -> Result<Globals, Reason> {
+pub fn globals(btf: &Btf, rung: &Rung, ours: PidNamespace, options: Options) -> Result<Globals, Reason> {
     let mut offsets = offsets(btf, ours)?;
-    offsets.ring_wakeup_bytes = sizes.ring_bytes / 4;
-    offsets.debug = u32::from(sizes.debug);
+    offsets.ring_wakeup_bytes = options.ring_bytes / 4;
+    offsets.debug = u32::from(options.debug);
+    offsets.sampled = u32::from(rung.name == SAMPLED.name);
+    offsets.turns = u32::from(rung.name == KPROBE.name);
+    offsets.unix = u32::from(options.unix);
     let mut globals = Globals::default();
     globals.set("NET_OFFSETS", &offsets);
-    globals.size("ps_flows", sizes.flows).size("ps_closed", sizes.ring_bytes);
+    globals.size("ps_flows", options.flows).size("ps_closed", options.ring_bytes);
+    globals.size("ps_turns", if rung.name == KPROBE.name { options.flows } else { 1 });
     Ok(globals)
 }
 
@@ -118,6 +220,7 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         copied_seq: at("tcp_sock", "copied_seq", "tcp_sock.copied_seq")?,
         rcv_nxt: at("tcp_sock", "rcv_nxt", "tcp_sock.rcv_nxt")?,
         bytes_received: at("tcp_sock", "bytes_received", "tcp_sock.bytes_received")?,
+        bytes_acked: at("tcp_sock", "bytes_acked", "tcp_sock.bytes_acked")?,
         segs_in: at("tcp_sock", "segs_in", "tcp_sock.segs_in")?,
         segs_out: at("tcp_sock", "segs_out", "tcp_sock.segs_out")?,
         bytes_sent: at("tcp_sock", "bytes_sent", "tcp_sock.bytes_sent")?,
@@ -157,6 +260,12 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         our_inum: ours.inum,
         ring_wakeup_bytes: 0,
         debug: 0,
+        sk_cookie: at("sock", "__sk_common.skc_cookie", "sock.sk_cookie")?,
+        sampled: 0,
+        turns: 0,
+        unix: 0,
+        // (sk, msg, size, flags, ...) since 5.19; before there was a nonblock before the flags.
+        recv_flags: if btf.params(Kind::Func, "udp_recvmsg") == Some(6) { 4 } else { 3 },
     })
 }
 

@@ -26,7 +26,14 @@ pub const EXIT: Program = Program { name: "ps_exit", hook: Hook::Tracepoint("sch
 pub const FAMILY: Family = Family {
     name: "task",
     object: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/task.o")),
-    rungs: &[Rung { name: "iterator", programs: &[WALK, LEVEL, FREE, EXIT] }],
+    rungs: &[Rung {
+        name: "iterator",
+        programs: &[WALK, LEVEL, FREE, EXIT],
+        where_present: &[],
+        on_request: &[],
+        shortfall: None,
+        complete: |_| Ok(()),
+    }],
     globals: |btf| {
         let all = want::IO | want::DELAYS | want::CGROUP | want::DEAD | want::OWN_IO;
         globals(btf, all, PidNamespace::default(), RING_BYTES as u32)

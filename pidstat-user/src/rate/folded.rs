@@ -33,6 +33,9 @@ pub enum FoldTo {
 /// Most generations that are gone through to find who lives; no kernel has circles, but numbers are used again.
 const GENERATIONS: u32 = 64;
 
+/// What a row for several is called: a name, and the whole of it if it is too long for that.
+type Name = (Comm, Option<Rc<[u8]>>);
+
 /// The rows of one interval after folding.
 #[derive(Debug)]
 pub struct Folded<'a> {
@@ -87,12 +90,8 @@ impl<'a> Folded<'a> {
     }
 
     /// Leaves in `ended` whoever has no name of this kind.
-    fn fold_by(
-        &mut self,
-        ended: &mut Vec<Row<'a>>,
-        name: impl Fn(&Task) -> Option<(Comm, Option<Rc<[u8]>>)>,
-    ) {
-        let mut groups: BTreeMap<(Comm, Option<Rc<[u8]>>), Task> = BTreeMap::new();
+    fn fold_by(&mut self, ended: &mut Vec<Row<'a>>, name: impl Fn(&Task) -> Option<Name>) {
+        let mut groups: BTreeMap<Name, Task> = BTreeMap::new();
         ended.retain(|row| {
             let Some((comm, long_name)) = name(row.now) else { return true };
             let ordinal = groups.len() as u64 + 1;

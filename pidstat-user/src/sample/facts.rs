@@ -84,6 +84,38 @@ pub enum Pids {
     Only(Vec<u32>),
 }
 
+/// By which means traffic is counted; the best one first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetChoice {
+    /// The best that this machine allows.
+    #[default]
+    Auto,
+    /// The tracepoints of the socket layer.
+    Tracepoint,
+    /// What the protocols' functions return.
+    Fexit,
+    /// Breakpoints, and sequence numbers.
+    Kprobe,
+    /// Sequence numbers alone, read at each sample.
+    Sampled,
+    /// Captured packets.
+    Pcap,
+}
+
+impl NetChoice {
+    /// Its name on the command line and in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NetChoice::Auto => "auto",
+            NetChoice::Tracepoint => "tracepoint",
+            NetChoice::Fexit => "fexit",
+            NetChoice::Kprobe => "kprobe",
+            NetChoice::Sampled => "sampled",
+            NetChoice::Pcap => "pcap",
+        }
+    }
+}
+
 /// What a source is opened for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
@@ -98,6 +130,10 @@ pub struct Want {
     pub sum_threads: bool,
     /// Whether processes that ended are wanted even if `pids` does not name them: they are added to others.
     pub all_exits: bool,
+    /// By which means traffic is counted.
+    pub net: NetChoice,
+    /// For how many sockets the maps of the traffic have room; `None` for as many as usual.
+    pub net_sockets: Option<u32>,
     /// Whether the kernel programs log what they see on standard error.
     pub debug: bool,
 }

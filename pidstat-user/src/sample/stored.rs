@@ -419,6 +419,14 @@ mod tests {
     }
 
     #[test]
+    fn ends_come_back() {
+        let exit = Exit { status: 0x8b, at_ns: 5 };
+        for end in [End::Alive, End::TrafficOnly, End::Leaving { since_ns: 7 }, End::Exited(exit)] {
+            assert_eq!(copied(&Task { end, ..full() }).end, end);
+        }
+    }
+
+    #[test]
     fn reasons_come_back_but_for_what_nobody_asked() {
         let mut task = full();
         task.io = Err(Missing::NoPermission);

@@ -49,6 +49,10 @@ pub struct Origin {
     pub source: &'static str,
     /// The rung that counted the traffic (`tracepoint`, ...); `Err` says why there is none.
     pub net_rung: Option<Result<&'static str, String>>,
+    /// What that rung does not count exactly, in words.
+    pub net_shortfall: Option<&'static str>,
+    /// Whether that is so much that every figure of traffic is marked with `~`.
+    pub net_approximate: bool,
     /// What was lost so far.
     pub losses: Losses,
 }
@@ -60,6 +64,8 @@ pub struct Losses {
     pub storage_null: u64,
     /// Flow entries that did not fit in the map.
     pub flow_insert_failed: u64,
+    /// Sockets of which it could not be kept who writes to them.
+    pub turn_insert_failed: u64,
     /// Final records of closed connections that did not fit in the ring buffer.
     pub ring_full: u64,
     /// Runs of a program that the kernel skipped because it was already running on that CPU.
@@ -78,10 +84,11 @@ pub struct Losses {
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 9] {
+    pub fn named(&self) -> [(&'static str, u64); 10] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
+            ("turn_insert_failed", self.turn_insert_failed),
             ("ring_full", self.ring_full),
             ("recursion_misses", self.recursion_misses),
             ("no_baseline", self.no_baseline),
@@ -97,10 +104,14 @@ impl Losses {
         Some(match name {
             "storage_null" => &mut self.storage_null,
             "flow_insert_failed" => &mut self.flow_insert_failed,
+            "turn_insert_failed" => &mut self.turn_insert_failed,
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
             "inconsistent" => &mut self.inconsistent,
+            "exit_ring_full" => &mut self.exit_ring_full,
+            "exit_groups_full" => &mut self.exit_groups_full,
+            "exit_unseen" => &mut self.exit_unseen,
             _ => return None,
         })
     }

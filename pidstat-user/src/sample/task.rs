@@ -248,6 +248,9 @@ pub struct Task {
 }
 
 impl Task {
+    /// Stands for a `uid`, `processor`, `rt_priority` or `policy` that a recording does not hold; no task has it.
+    pub const UNKNOWN: u32 = u32::MAX;
+
     /// A task of which nothing is known but its key and name; everything that can be missing is, for `why`.
     pub fn blank(key: TaskKey, comm: Comm, why: Missing) -> Task {
         Task {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     column::{Column, REPORTS, Unit, Value},
     rate::Row,
-    sample::Facts,
+    sample::{Facts, Task},
 };
 use std::borrow::Cow;
 
@@ -53,7 +53,7 @@ pub const IDENTITIES: [Identity; 9] = [
         kind: Kind::Number,
         needs: Facts::OWNER,
         help: "Real user id.",
-        read: |row| whole(row.now.uid),
+        read: |row| if row.now.uid == Task::UNKNOWN { Operand::Missing } else { whole(row.now.uid) },
     },
     Identity {
         id: "user",
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         rate::{Before, Span},
-        sample::{Comm, Missing, Sample, Task, TaskKey},
+        sample::{Comm, Missing, Sample, TaskKey},
         select::expr::parse,
     };
     use std::collections::HashSet;

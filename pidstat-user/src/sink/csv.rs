@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::{End, Host},
+    sample::{End, Host, Task},
 };
 use std::io::Write as _;
 
@@ -34,6 +34,7 @@ impl Sink for Csv {
                 for column in &columns {
                     let _ = write!(out, ",{}", column.id);
                 }
+                out.extend_from_slice(if frame.origin.net_rung.is_some() { b",net_rung" } else { b"" });
                 out.extend_from_slice(b",exited,exit_code,command\n");
             }
             for row in &table.rows {
@@ -42,7 +43,11 @@ impl Sink for Csv {
                     frame.now_epoch_ns.div_euclid(1_000_000_000),
                     frame.now_epoch_ns.rem_euclid(1_000_000_000),
                 );
-                let _ = write!(out, "{seconds}.{:03},{},", nanos / 1_000_000, task.uid);
+                let _ = write!(out, "{seconds}.{:03},", nanos / 1_000_000);
+                if task.uid != Task::UNKNOWN {
+                    let _ = write!(out, "{}", task.uid);
+                }
+                out.push(b',');
                 field(task.user.as_deref().unwrap_or("").as_bytes(), out);
                 let _ = write!(out, ",{}", task.key.tgid);
                 if self.threads {
@@ -63,6 +68,9 @@ impl Sink for Csv {
                         }
                         Value::Missing(_) => Ok(()),
                     };
+                }
+                if let Some(rung) = &frame.origin.net_rung {
+                    let _ = write!(out, ",{}", rung.as_ref().unwrap_or(&""));
                 }
                 let _ = write!(out, ",{},", u8::from(row.exited));
                 if let End::Exited(exit) = task.end {

@@ -4,7 +4,7 @@ use super::{Absent, Frame, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::{Column, Unit, Value},
     rate::Row,
-    sample::{End, Host, Missing, Origin},
+    sample::{End, Host, Missing, Origin, Task},
 };
 use jiff::tz::TimeZone;
 use std::io::Write as _;
@@ -92,6 +92,7 @@ impl Json {
                 out.extend_from_slice(b"{\"USER\": ");
                 string(user.as_bytes(), out);
             }
+            _ if task.uid == Task::UNKNOWN => out.extend_from_slice(b"{\"UID\": null"),
             _ => {
                 let key = if self.style.users { "USER" } else { "UID" };
                 // To sysstat a user's number is a signed one.
@@ -202,6 +203,9 @@ fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
     match &origin.net_rung {
         Some(Ok(rung)) => {
             let _ = write!(out, ", \"net_rung\": \"{rung}\"");
+            if let Some(lacks) = origin.net_shortfall {
+                let _ = write!(out, ", \"net_shortfall\": \"{lacks}\"");
+            }
         }
         Some(Err(why)) => {
             out.extend_from_slice(b", \"net_rung\": null, \"net_reason\": ");

@@ -9,7 +9,7 @@ use super::{Absent, End, Frame, Join, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::Column,
     rate::Row,
-    sample::{Host, Task},
+    sample::{Facts, Host, Origin, Task},
 };
 use cell::Cells;
 use jiff::tz::TimeZone;
@@ -70,10 +70,17 @@ impl Text {
         Text { style, times, cells, stamp_width: STAMP_WIDTH, samples: 0 }
     }
 
-    fn table(&self, table: &Table<'_>, stamp: &str, header: Option<&str>, out: &mut Vec<u8>) {
+    fn table(
+        &self,
+        table: &Table<'_>,
+        origin: &Origin,
+        stamp: &str,
+        header: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
         let columns: Vec<&Column> = table.columns(false).collect();
         if let Some(header) = header {
-            self.header(&columns, header, out);
+            self.header(&columns, origin, header, out);
         }
         let mut shown = None;
         for row in &table.rows {
@@ -82,13 +89,17 @@ impl Text {
         }
     }
 
-    fn header(&self, columns: &[&Column], stamp: &str, out: &mut Vec<u8>) {
+    fn header(&self, columns: &[&Column], origin: &Origin, stamp: &str, out: &mut Vec<u8>) {
         out.push(b'\n');
         let _ = write!(out, "{stamp:<width$}", width = self.stamp_width);
         out.extend_from_slice(if self.style.users { b"     USER" } else { b"   UID" });
         out.extend_from_slice(if self.style.threads { b"      TGID       TID" } else { b"       PID" });
         for column in columns {
-            let _ = write!(out, "{:>width$}", column.head, width = column.width);
+            if origin.net_approximate && column.needs.has(Facts::TRAFFIC) {
+                let _ = write!(out, "{:>width$}", format!("~{}", column.head), width = column.width);
+            } else {
+                let _ = write!(out, "{:>width$}", column.head, width = column.width);
+            }
         }
         out.extend_from_slice(b"  Command\n");
     }
@@ -108,6 +119,7 @@ impl Text {
         let id = |text: std::fmt::Arguments<'_>, out: &mut Vec<u8>| self.cells.painted(Class::Id, text, out);
         match &task.user {
             Some(user) if self.style.users => id(format_args!(" {user:>8}"), out),
+            _ if task.uid == Task::UNKNOWN => id(format_args!("     -"), out),
             _ if self.style.signed_users => id(format_args!(" {:>5}", task.uid.cast_signed()), out),
             _ => id(format_args!(" {:>5}", task.uid), out),
         }
@@ -162,14 +174,14 @@ impl Sink for Text {
         let before =
             if self.style.one_line { "# Time".into() } else { self.times.time(frame.before_epoch_ns) };
         for table in &frame.tables {
-            self.table(table, &now, due.then_some(&before), out);
+            self.table(table, frame.origin, &now, due.then_some(&before), out);
         }
         self.samples += 1;
     }
 
     fn averages(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
         for table in &frame.tables {
-            self.table(table, "Average:", self.style.header_always.then_some("Average:"), out);
+            self.table(table, frame.origin, "Average:", self.style.header_always.then_some("Average:"), out);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     kernel::{
         Kernel, Reason,
-        net::{PidNamespace, Sizes},
+        net::{Options, PidNamespace},
     },
     sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
 };
@@ -86,8 +86,8 @@ impl EbpfSource {
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
-            let sizes = Sizes { debug: want.debug, ..Sizes::default() };
-            let mut net = Net::open_sized(&kernel, ours, sizes)?;
+            let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
+            let mut net = Net::open(&kernel, ours, want.net, options)?;
             net.keep_closed(want.facts.has(Facts::CONNECTIONS));
             Ok(net)
         });
@@ -122,6 +122,11 @@ impl EbpfSource {
             connections,
             losses: Losses::default(),
         })
+    }
+
+    /// Why traffic is not counted although it was asked for.
+    pub fn net_failure(&self) -> Option<&Reason> {
+        self.net.as_ref()?.as_ref().err()
     }
 
     fn system(&mut self) -> Result<System, SourceError> {
@@ -240,7 +245,7 @@ impl Source for EbpfSource {
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
-                Ok(Net::RUNG)
+                Ok(net.rung().name)
             }
             Err(why) => Err(why.to_string()),
         });
@@ -251,20 +256,24 @@ impl Source for EbpfSource {
             let mut names = Names { users: &mut self.users, groups: self.groups.as_mut() };
             exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut names);
         }
-        out.origin = Origin { source: "ebpf", net_rung, losses: self.losses };
+        let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
+        let net_approximate =
+            self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
+        out.origin = Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses };
         Ok(())
     }
 
     fn note(&self) -> Option<String> {
-        let net = self.net.as_ref().and_then(|net| net.as_ref().err());
+        let net = match self.net.as_ref() {
+            Some(Ok(net)) => net.note(),
+            Some(Err(why)) => Some(format!("network is not counted: {why}")),
+            None => None,
+        };
         let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().err());
+        let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
         match (net, exits) {
-            (None, None) => None,
-            (Some(why), None) => Some(format!("network is not counted: {why}")),
-            (None, Some(why)) => Some(format!("processes that end between two reports are not seen: {why}")),
-            (Some(why), Some(also)) => Some(format!(
-                "network is not counted: {why}; processes that end between two reports are not seen: {also}"
-            )),
+            (Some(net), Some(exits)) => Some(format!("{net}; {exits}")),
+            (net, exits) => net.or(exits),
         }
     }
 

@@ -6,9 +6,9 @@ use crate::{
     column::{REPORTS, Report, Scope},
     engine::{self, Failure},
     rate::{self, Row, Span},
-    sample::{Facts, Host, Sample},
+    sample::{Facts, Host, Sample, Want},
     sink::recording::Counters,
-    source::{Source, SourceError, procfs},
+    source::{Source, SourceError, procfs, replay::ReplaySource},
 };
 use std::{ffi::OsString, mem, os::fd::OwnedFd, path::Path};
 
@@ -26,11 +26,17 @@ impl Counted {
     /// of, that is said, and only the tree is recorded.
     pub fn open(args: &RecordArgs) -> Result<(Counted, Clock), Failure> {
         let nothing = |clock| {
-            let source: Box<dyn Source> = Box::new(Nothing(Host::default()));
+            let source: Box<dyn Source> =
+                Box::new(Nothing(procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref())));
             (Counted { source, reports: None, before: None, now: Sample::default(), span: None }, clock)
         };
         if args.reports == "-" {
-            return Ok(nothing(Clock::Real));
+            // Instants that are played back bring their time with them.
+            let clock = match &args.root {
+                Some(root) => Clock::Fake(ReplaySource::open(root, Want::default())?.start()),
+                None => Clock::Real,
+            };
+            return Ok(nothing(clock));
         }
         let plan = plan(args).map_err(|usage| Failure::System(std::io::Error::other(usage.to_string())))?;
         let copy = args.tree.procfs != Path::new(procfs::PROC_ROOT);

@@ -38,10 +38,13 @@ pub fn create(connection: &Connection) -> rusqlite::Result<()> {
             uptime_ns INTEGER NOT NULL,
             whole INTEGER NOT NULL,
             total_cpu_ticks INTEGER,
+            ticks_per_second INTEGER NOT NULL,
             mem_total_kib INTEGER,
             source TEXT NOT NULL,
             net_rung TEXT,
             net_missing TEXT,
+            net_shortfall TEXT,
+            net_approximate INTEGER NOT NULL,
             losses TEXT NOT NULL
         );
         CREATE TABLE IF NOT EXISTS task_end (
@@ -80,7 +83,7 @@ pub fn write(connection: &Connection, before: Option<&Sample>, now: &Sample) -> 
     connection
         .prepare_cached(
             "INSERT INTO sample (ts, epoch_ns, uptime_ns, whole, total_cpu_ticks, mem_total_kib, source, net_rung,
-                net_missing, losses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                net_missing, losses, ticks_per_second, net_shortfall, net_approximate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute((
             super::seconds(now.epoch_ns),
@@ -93,6 +96,9 @@ pub fn write(connection: &Connection, before: Option<&Sample>, now: &Sample) -> 
             rung.and_then(|rung| rung.as_ref().ok()),
             rung.and_then(|rung| rung.as_ref().err()),
             stored::losses_text(&now.origin.losses),
+            now.system.ticks_per_second.cast_signed(),
+            now.origin.net_shortfall,
+            now.origin.net_approximate,
         ))?;
     let sample = connection.last_insert_rowid();
     let mut rows = Rows::new(connection, sample)?;

@@ -11,16 +11,17 @@ use crate::{
         bpf::{Batch, IterBuffer, IterLink, IterProgram, Scope},
         debug::{self, KernelLog},
         entry,
-        net::{self, PidNamespace, Sizes},
+        ladder::Rung,
+        net::{self, Options, PidNamespace},
     },
-    sample::{Connection, Losses, Traffic},
+    sample::{Connection, Losses, NetChoice, Traffic},
 };
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, RingBuf},
 };
 use ledger::Ledger;
-use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord};
+use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord, Turn};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -28,9 +29,16 @@ const WALKS_MAX: usize = 3;
 
 /// The attached net family and the sums so far. Dropping it detaches everything.
 pub struct Net {
+    rung: &'static Rung,
+    /// The better rungs, and why it is none of them.
+    passed_over: Vec<(&'static Rung, Reason)>,
+    /// The walk that finds owners, where no hook tells of them.
+    files: Option<IterLink>,
     ledger: Ledger,
     ring: RingBuf<MapData>,
     flows: MapData,
+    /// Whose turn it is to write, where breakpoints follow that.
+    turns: Option<MapData>,
     losses: Array<MapData, NetLosses>,
     sockets: IterLink,
     programs: Vec<OwnedFd>,
@@ -42,32 +50,64 @@ pub struct Net {
 }
 
 impl Net {
-    /// The rung that is attached, for `Origin::net_rung`.
-    pub const RUNG: &'static str = net::TRACEPOINT.name;
-
-    /// Loads and attaches the family, and finds the sockets that exist already. Processes are numbered as in `ours`.
+    /// Loads and attaches the family by the best rung that works, or by the one that was chosen, and finds the sockets
+    /// that exist already. Processes are numbered as in `ours`.
     ///
     /// # Errors
-    /// Why this machine or this user cannot have this rung: the first program that does not attach, or a kernel before
-    /// 6.5, where the rung would not see everything.
-    pub fn open(kernel: &Kernel, ours: PidNamespace) -> Result<Net, Reason> {
-        Net::open_sized(kernel, ours, Sizes::default())
+    /// Why this machine or this user cannot have that rung, or the last of all: the first program that does not attach,
+    /// or a kernel on which the rung would not see everything.
+    pub fn open(
+        kernel: &Kernel,
+        ours: PidNamespace,
+        choice: NetChoice,
+        options: Options,
+    ) -> Result<Net, Reason> {
+        if choice == NetChoice::Pcap {
+            return Err(Reason::Other("packets are not captured by this version".into()));
+        }
+        let mut passed_over = Vec::new();
+        let mut last = None;
+        for rung in net::FAMILY.rungs {
+            if choice != NetChoice::Auto && choice.name() != rung.name {
+                continue;
+            }
+            match Net::open_rung(kernel, ours, rung, options) {
+                Ok(net) => return Ok(Net { passed_over, ..net }),
+                Err(why) => {
+                    last = Some(why.clone());
+                    passed_over.push((rung, why));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Reason::Other(format!("there is no rung {}", choice.name()))))
     }
 
-    /// The same with maps of another size.
-    ///
-    /// # Errors
-    /// As for [`Net::open`].
-    pub fn open_sized(kernel: &Kernel, ours: PidNamespace, sizes: Sizes) -> Result<Net, Reason> {
-        net::complete(kernel.btf())?;
-        let globals = net::globals(kernel.btf(), ours, sizes)?;
+    fn open_rung(
+        kernel: &Kernel,
+        ours: PidNamespace,
+        rung: &'static Rung,
+        options: Options,
+    ) -> Result<Net, Reason> {
+        (rung.complete)(kernel.btf())?;
+        let globals = net::globals(kernel.btf(), rung, ours, options)?;
         let mut object = Object::load(kernel, &net::FAMILY, &globals)?;
         let mut programs = Vec::new();
-        let mut sockets = None;
-        for program in net::TRACEPOINT.programs {
+        let (mut sockets, mut files) = (None, None);
+        let requested = if options.unix { rung.on_request } else { &[] };
+        let optional = rung.where_present.iter().chain(requested);
+        let present = optional.filter(|program| {
+            let (kind, name) = program.hook.type_behind();
+            kernel.btf().has(kind, &name)
+        });
+        for program in rung.programs.iter().chain(present) {
             match object.attach(kernel, program)? {
                 Attached::Iter(iter) if *program == net::SOCKETS => sockets = Some(iter),
-                Attached::Iter(iter) => walk_once(&iter)?,
+                Attached::Iter(iter) => {
+                    let link = walk_once(&iter)?;
+                    if *program == net::FILES && net::by_sequence(rung) {
+                        files = Some(link);
+                    }
+                }
                 Attached::Hook => {
                     let found = object.ebpf().program(program.name);
                     let fd =
@@ -83,10 +123,17 @@ impl Net {
                 .map_err(|error| Reason::of_call("link of iter/bpf_sk_storage_map", &error))?,
             _ => return Err(lacks("ps_socks")),
         };
-        let log = if sizes.debug { Some(debug::open(object.ebpf())?) } else { None };
+        let log = if options.debug { Some(debug::open(object.ebpf())?) } else { None };
         let mut map = |name| object.ebpf().take_map(name).ok_or_else(|| lacks(name));
         Ok(Net {
+            rung,
+            passed_over: Vec::new(),
+            files,
             ring: RingBuf::try_from(map("ps_closed")?).map_err(|e| Reason::of_map(&e))?,
+            turns: match map("ps_turns")? {
+                Map::HashMap(data) if rung.name == net::KPROBE.name => Some(data),
+                _ => None,
+            },
             flows: match map("ps_flows")? {
                 Map::HashMap(data) => data,
                 _ => return Err(lacks("ps_flows")),
@@ -109,6 +156,11 @@ impl Net {
     /// # Errors
     /// What the kernel said to a read; the sums stay as they were or move only part of the way.
     pub fn collect(&mut self, losses: &mut Losses) -> Result<(), Reason> {
+        if self.turns.is_some() {
+            // Settles what was written since the last sample, which flows must have before they are looked at.
+            self.ledger.begin();
+            self.walk()?;
+        }
         // Flows before sockets: a flow whose socket is not in a later dump will not change any more.
         let ledger = &mut self.ledger;
         ledger.begin();
@@ -121,17 +173,28 @@ impl Net {
             .map_err(|error| Reason::of_call("lookup in ps_flows", &error))?;
         // Sockets before the ring: what is destroyed in between is in the dump, then in the ring, whose record is final.
         for _ in 0..WALKS_MAX {
-            let ledger = &mut self.ledger;
-            self.sockets
-                .read(&mut self.buffer, |piece| take_over(piece, ledger))
-                .map_err(|error| Reason::of_call("iter/bpf_sk_storage_map", &error))?;
-            self.drain();
+            self.walk()?;
+            if let Some(files) = &self.files
+                && self.ledger.owner_wanted()
+            {
+                files
+                    .read(&mut self.buffer, |_| {})
+                    .map_err(|error| Reason::of_call("iter/task_file", &error))?;
+                self.walk()?;
+            }
             // The kernel counts elements of a bucket between two reads, so a removal makes it skip one that lives.
             if !self.ledger.missed_any() {
                 break;
             }
         }
-        for key in self.ledger.end() {
+        for cookie in self.ledger.take_gone() {
+            if let Some(turns) = &self.turns {
+                // SAFETY: ps_turns was made with a cookie as key and `Turn` as value.
+                unsafe { entry::take::<u64, Turn>(turns.fd().as_fd(), &cookie) }
+                    .map_err(|error| Reason::of_call("removal from ps_turns", &error))?;
+            }
+        }
+        for key in self.ledger.end(process_exists) {
             // SAFETY: ps_flows was made with `FlowKey` and `FlowCounters`.
             let last = unsafe { entry::take::<FlowKey, FlowCounters>(self.flows.fd().as_fd(), &key) }
                 .map_err(|error| Reason::of_call("removal from ps_flows", &error))?;
@@ -142,6 +205,39 @@ impl Net {
         }
         self.ledger.forget_gone(process_exists);
         self.count_losses(losses)
+    }
+
+    /// Looks at every socket, then at those that closed meanwhile.
+    fn walk(&mut self) -> Result<(), Reason> {
+        let ledger = &mut self.ledger;
+        self.sockets
+            .read(&mut self.buffer, |piece| take_over(piece, ledger))
+            .map_err(|error| Reason::of_call("iter/bpf_sk_storage_map", &error))?;
+        self.drain();
+        Ok(())
+    }
+
+    /// The rung that is attached.
+    pub fn rung(&self) -> &'static Rung {
+        self.rung
+    }
+
+    /// Whether a process's figures may lack something common, UDP for one.
+    pub fn is_approximate(&self) -> bool {
+        net::by_sequence(self.rung)
+    }
+
+    /// What is lost by this rung and why it is none of the better ones, for stderr; `None` if nothing that matters is.
+    pub fn note(&self) -> Option<String> {
+        use std::fmt::Write as _;
+        if !self.is_approximate() {
+            return None;
+        }
+        let mut text = format!("traffic is counted by {}: {}", self.rung.name, self.rung.shortfall?);
+        for (rung, why) in &self.passed_over {
+            let _ = write!(text, "; not by {}: {why}", rung.name);
+        }
+        Some(text)
     }
 
     /// Takes the final records of closed connections over, so that the ring never fills.
@@ -192,6 +288,7 @@ impl Net {
         self.lost = self.losses.get(&0, 0).map_err(|e| Reason::of_map(&e))?;
         losses.storage_null = self.lost.storage_null;
         losses.flow_insert_failed = self.lost.flow_insert_failed;
+        losses.turn_insert_failed = self.lost.turn_insert_failed;
         losses.ring_full = self.lost.ring_full;
         losses.no_baseline = self.lost.no_baseline;
         losses.recursion_misses = 0;
@@ -226,10 +323,11 @@ fn take_over(mut piece: &[u8], ledger: &mut Ledger) {
 }
 
 /// Runs an iterator over everything; what it writes, if anything, is of no interest.
-fn walk_once(iter: &IterProgram) -> Result<(), Reason> {
-    iter.link(Scope::All)
-        .and_then(|link| link.read(&mut IterBuffer::default(), |_| {}))
-        .map_err(|error| Reason::of_call("walk over the open sockets", &error))
+fn walk_once(iter: &IterProgram) -> Result<IterLink, Reason> {
+    let of_call = |error| Reason::of_call("walk over the open sockets", &error);
+    let link = iter.link(Scope::All).map_err(of_call)?;
+    link.read(&mut IterBuffer::default(), |_| {}).map_err(of_call)?;
+    Ok(link)
 }
 
 /// Whether a process of our PID namespace still has its number; a zombie has.

@@ -222,6 +222,8 @@ impl Source for ProcSource {
         let traffic = self.want.facts.has(Facts::TRAFFIC);
         out.origin = Origin {
             source: self.name,
+            net_shortfall: None,
+            net_approximate: false,
             net_rung: traffic.then(|| Err(Missing::NotInSource.reason().into())),
             losses: Losses::default(),
         };

@@ -2,25 +2,17 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::sandwich;
+use pidstat_tests::{paths, sandwich};
 use pidstat_user::{
     clock::Clock,
     kernel::survey,
-    sample::{Facts, Sample, Traffic, Want},
+    sample::{Facts, Sample, Want},
     source::{
         Source as _,
         ebpf::{self, EbpfSource},
     },
 };
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    process, thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 
 /// What kernels.toml says of a program that must attach; anything else is a part of the reason why it must not.
 const ATTACHES: &str = "attaches";
@@ -46,7 +38,8 @@ pub fn all() -> Result<bool> {
     };
     check("the kernel is the listed one", release(kernel));
     let mut seen = BTreeSet::new();
-    for state in survey() {
+    let survey = survey();
+    for state in &survey.programs {
         let name = format!("{}/{}", state.family, state.program.name);
         let listed = expected.get(&name).and_then(toml::Value::as_str);
         let outcome = match (listed, &state.attached) {
@@ -68,12 +61,26 @@ pub fn all() -> Result<bool> {
         ebpf::usable(Path::new("/proc")).map_err(|why| anyhow!("{why}")),
     );
     check("the figures of -u -r -d -w are /proc's", figures());
-    let word = |key: &str| listed.get(kernel)?.get(key)?.as_str();
-    match (word("net_rung"), word("no_net_rung")) {
-        (Some(rung), None) => check(&format!("{rung}: the bytes of -n are exact"), traffic(rung)),
-        (None, Some(part)) => check(&format!("-n has no rung: {part}"), no_traffic(part)),
-        _ => check("kernels.toml has net_rung or no_net_rung", Err(anyhow!("neither, or both"))),
-    }
+    let rungs: Vec<&str> = listed
+        .get(kernel)
+        .and_then(|facts| facts.get("rungs")?.as_array())
+        .context("kernels.toml names no rungs")?
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .collect();
+    let works: Vec<&str> = survey
+        .rungs
+        .iter()
+        .filter(|state| state.family == "net" && state.works.is_ok())
+        .map(|state| state.rung.name)
+        .collect();
+    check(
+        "the rungs that work are the listed ones, in order",
+        (works == rungs).then_some(()).ok_or_else(|| anyhow!("{works:?} work")),
+    );
+    check("the best of them counts for -n", best(rungs[0]));
+    paths::run(&listed, &rungs, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
+        .map_err(|why| anyhow!(why))?;
     Ok(good)
 }
 
@@ -113,51 +120,13 @@ fn figures() -> Result<()> {
     Ok(())
 }
 
-/// Opens the source with network figures.
-fn with_traffic() -> Result<EbpfSource> {
+/// Which rung the source takes by itself.
+fn best(rung: &str) -> Result<()> {
     let want = Want { facts: Facts::TRAFFIC, ..Want::default() };
-    EbpfSource::open(Path::new("/proc"), Path::new("/sys"), &want).map_err(|why| anyhow!("{why}"))
-}
-
-/// What this process sends itself must be what it is said to have sent and received.
-fn traffic(rung: &str) -> Result<()> {
-    const BYTES: usize = 1_000_003;
-    let mut source = with_traffic()?;
-    ensure!(source.note().is_none(), "{}", source.note().unwrap_or_default());
-    let before = own_traffic(&mut source, rung)?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut near = TcpStream::connect(listener.local_addr()?)?;
-    let (mut far, _) = listener.accept()?;
-    let sender = thread::spawn(move || near.write_all(&vec![7; BYTES]));
-    let mut got = Vec::new();
-    far.read_to_end(&mut got)?;
-    sender.join().map_err(|_| anyhow!("the sender died"))??;
-    let after = own_traffic(&mut source, rung)?;
-    let (sent, received) = (after.tx_bytes - before.tx_bytes, after.rx_bytes - before.rx_bytes);
-    ensure!(got.len() == BYTES, "{} bytes arrived", got.len());
-    ensure!(
-        (sent, received) == (BYTES as u64, BYTES as u64),
-        "sent {sent}, received {received}, not {BYTES}"
-    );
-    Ok(())
-}
-
-fn own_traffic(source: &mut EbpfSource, rung: &str) -> Result<Traffic> {
+    let mut source =
+        EbpfSource::open(Path::new("/proc"), Path::new("/sys"), &want).map_err(|why| anyhow!("{why}"))?;
     let mut sample = Sample::default();
     source.sample(&Clock::Real, None, &mut sample)?;
-    ensure!(sample.origin.net_rung == Some(Ok(rung)), "the rung is {:?}", sample.origin.net_rung);
-    let own = sample.tasks.iter().find(|task| task.key.tgid == process::id() && task.is_process());
-    own.context("no row for this process")?.traffic.map_err(|why| anyhow!(why.reason()))
-}
-
-/// Where no rung attaches, the source still opens, says why, and shows nothing.
-fn no_traffic(part: &str) -> Result<()> {
-    let mut source = with_traffic()?;
-    let note = source.note().context("nothing is said")?;
-    ensure!(note.contains(part), "it says \"{note}\"");
-    let mut sample = Sample::default();
-    source.sample(&Clock::Real, None, &mut sample)?;
-    ensure!(!matches!(sample.origin.net_rung, Some(Ok(_))), "the rung is {:?}", sample.origin.net_rung);
-    ensure!(sample.tasks.iter().all(|task| task.traffic.is_err()), "a row has traffic");
+    ensure!(sample.origin.net_rung == Some(Ok(rung)), "it is {:?}", sample.origin.net_rung);
     Ok(())
 }

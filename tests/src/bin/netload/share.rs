@@ -31,6 +31,8 @@ fn fork_readers(family: Family) {
     let one = process(|| Did::received(read_all(&mut s, 701)));
     let two = process(|| Did::received(read_all(&mut s, 503)));
     wait(&[client, one, two]);
+    // It accepted the connection and did nothing with it.
+    report(Did::default());
 }
 
 /// One connection; the active side is written by its parent, which connected, and two children.
@@ -136,9 +138,17 @@ fn receive_descriptor(over: &UnixStream) -> RawFd {
 
 /// Opens the net family and holds it until it is killed.
 fn hold() {
-    use pidstat_user::{kernel::Kernel, source::ebpf::net::Net};
+    use pidstat_user::{
+        kernel::{
+            Kernel,
+            net::{Options, PidNamespace},
+        },
+        sample::NetChoice,
+        source::ebpf::net::Net,
+    };
     let kernel = Kernel::open().expect("kernel");
-    let net = Net::open(&kernel, pidstat_user::kernel::net::PidNamespace::default()).expect("net");
+    let net = Net::open(&kernel, PidNamespace::default(), NetChoice::Auto, Options::default());
+    let net = net.expect("net");
     crate::wire::pause("ready");
     drop(net);
 }

@@ -11,11 +11,15 @@ use crate::sample::{
     socket::{Connection, ConnectionKey, Moved, User},
 };
 use live::{Live, LiveFlow};
-use pidstat_common::net::{FlowCounters, FlowKey, OWNER_KERNEL, Owner, SockRecord};
+use pidstat_common::net::{FlowCounters, FlowKey, OWNER_KERNEL, Owner, SOCK_INNER, SockRecord};
 use std::collections::HashMap;
 
 /// `start_boottime` in the unit of [`crate::sample::TaskKey::start_ticks`].
 const NS_PER_TICK: u64 = 10_000_000;
+/// AF_UNIX.
+const AF_UNIX: u16 = 1;
+/// Where no cookie could be had the kernel's address of the socket stands in, which is larger than any cookie.
+const FIRST_ADDRESS: u64 = 1 << 63;
 /// A flow ends when its socket is missing in so many walks in a row: one walk alone can skip a socket that lives.
 const FLOW_ABSENT_WALKS: u64 = 2;
 /// A TCP socket whose final record never came is dropped after so many samples; dropping one that lives would count it
@@ -40,8 +44,10 @@ pub struct NetOwner {
     pub comm: Comm,
     /// Real uid.
     pub uid: u32,
-    /// Cumulative.
+    /// Cumulative: everything but UNIX sockets.
     pub traffic: Traffic,
+    /// Cumulative: UNIX sockets, where they are counted.
+    pub unix: Traffic,
 }
 
 /// A process for ever: tgid in the initial PID namespace and start in nanoseconds. All processes outside the reader's
@@ -80,6 +86,8 @@ pub struct Ledger {
     sockets: HashMap<u64, Live>,
     flows: HashMap<FlowKey, LiveFlow>,
     unowned: Traffic,
+    /// Cookies of TCP sockets that are gone, since this was last asked.
+    gone: Vec<u64>,
     sample: u64,
     /// Where the search for processes that are gone goes on.
     probe: usize,
@@ -106,10 +114,14 @@ impl Ledger {
         let flow = self.flows.entry(*key).or_insert_with(|| {
             let owner = account(&mut self.owners, &now.owner, self.sample);
             let last = FlowCounters { tx_bytes: 0, rx_bytes: 0, tx_messages: 0, rx_messages: 0, ..*now };
-            LiveFlow { owner, last, absent: 0 }
+            LiveFlow { owner, last, changed: 0, absent: 0 }
         });
         let gain = flow.advance(now);
-        credit(&mut self.owners, flow.owner, gain, self.sample);
+        if gain != Traffic::default() {
+            flow.changed = self.sample;
+        }
+        let book: Book = if now.name.family == AF_UNIX { unix } else { inet };
+        credit(&mut self.owners, flow.owner, book, gain, self.sample);
     }
 
     /// A flow is out of the map.
@@ -138,8 +150,21 @@ impl Ledger {
             }
         };
         if let Some(owner) = live.owner {
-            credit(&mut self.owners, owner, traffic(&gain), self.sample);
+            credit(&mut self.owners, owner, inet, traffic(&gain), self.sample);
         }
+    }
+
+    /// Whether a socket without an owner moved something since the last time this was asked.
+    pub fn owner_wanted(&mut self) -> bool {
+        let sample = self.sample;
+        let mut wanted = false;
+        for live in self.sockets.values_mut() {
+            let inner = u32::from(live.record.flags) & SOCK_INNER != 0;
+            if live.owner.is_none() && live.is_tcp() && !inner && live.seen == sample {
+                wanted |= live.searched.replace(live.moved) != Some(live.moved);
+            }
+        }
+        wanted
     }
 
     /// A socket that a walk saw, and that did not move since the walk before.
@@ -153,6 +178,7 @@ impl Ledger {
     pub fn closed(&mut self, last: &SockRecord) {
         self.socket(last);
         let Some(live) = self.sockets.remove(&last.cookie) else { return };
+        self.gone.push(last.cookie);
         if self.keep_closed {
             let (key, user) = live
                 .owner
@@ -221,20 +247,33 @@ impl Ledger {
         self.sockets.values().any(|live| live.is_tcp() && live.seen + 1 == self.sample)
     }
 
+    /// Cookies of the TCP sockets that went since this was last asked.
+    pub fn take_gone(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Ends the sample; returns the flows whose socket is gone, to be taken out of the map.
-    pub fn end(&mut self) -> Vec<FlowKey> {
+    pub fn end(&mut self, exists: impl Fn(u32) -> bool) -> Vec<FlowKey> {
         let sample = self.sample;
         let owners = &mut self.owners;
-        self.sockets.retain(|_, live| {
+        let gone = &mut self.gone;
+        self.sockets.retain(|cookie, live| {
             let keep = live.seen == sample || live.is_tcp() && live.seen + TCP_ABSENT_SAMPLES > sample;
             if let (false, Some(owner)) = (keep, live.owner) {
                 close(owners, owner, sample);
+            }
+            if !keep && live.is_tcp() {
+                gone.push(*cookie);
             }
             keep
         });
         let mut ended = Vec::new();
         for (key, flow) in &mut self.flows {
-            let there = self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample);
+            let there = if key.cookie < FIRST_ADDRESS {
+                self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample)
+            } else {
+                flow.changed == sample || owners.get(&flow.owner).is_none_or(|a| exists(a.shown.pid))
+            };
             flow.absent = if there { 0 } else { flow.absent + 1 };
             if flow.absent >= FLOW_ABSENT_WALKS {
                 ended.push(*key);
@@ -310,6 +349,7 @@ fn account(owners: &mut HashMap<OwnerKey, Account>, owner: &Owner, sample: u64) 
             comm: Comm::new(name.unwrap_or(&owner.comm)),
             uid: if name.is_some() { 0 } else { owner.uid },
             traffic: Traffic::default(),
+            unix: Traffic::default(),
         },
         open: 0,
         changed: sample,
@@ -318,12 +358,23 @@ fn account(owners: &mut HashMap<OwnerKey, Account>, owner: &Owner, sample: u64) 
     key
 }
 
-fn credit(owners: &mut HashMap<OwnerKey, Account>, owner: OwnerKey, gain: Traffic, sample: u64) {
+/// The sums of a process that a gain belongs in.
+type Book = fn(&mut NetOwner) -> &mut Traffic;
+
+fn unix(shown: &mut NetOwner) -> &mut Traffic {
+    &mut shown.unix
+}
+
+fn inet(shown: &mut NetOwner) -> &mut Traffic {
+    &mut shown.traffic
+}
+
+fn credit(owners: &mut HashMap<OwnerKey, Account>, owner: OwnerKey, book: Book, gain: Traffic, sample: u64) {
     if gain == Traffic::default() {
         return;
     }
     if let Some(account) = owners.get_mut(&owner) {
-        let sum = &mut account.shown.traffic;
+        let sum = book(&mut account.shown);
         sum.tx_bytes += gain.tx_bytes;
         sum.rx_bytes += gain.rx_bytes;
         sum.tx_packets += gain.tx_packets;

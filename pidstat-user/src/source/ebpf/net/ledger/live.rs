@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub(super) moved: Moved,
     /// The last sample that saw it.
     pub(super) seen: u64,
+    /// What had moved when an owner was looked for in vain.
+    pub(super) searched: Option<Moved>,
 }
 
 impl Live {
@@ -36,7 +38,7 @@ impl Live {
             record.bytes_received = now.bytes_received;
             record.retransmits = now.retransmits;
         }
-        Live { owner: None, record, moved: Moved::default(), seen: 0 }
+        Live { owner: None, record, moved: Moved::default(), seen: 0, searched: None }
     }
 
     pub(super) fn is_tcp(&self) -> bool {
@@ -46,6 +48,9 @@ impl Live {
     /// Takes a later record over and says what the socket gained.
     pub(super) fn advance(&mut self, now: &SockRecord) -> Moved {
         let was = std::mem::replace(&mut self.record, *now);
+        // A sampled number can be a byte behind what it was, while an end of file is being read.
+        self.record.tx_bytes = now.tx_bytes.max(was.tx_bytes);
+        self.record.rx_bytes = now.rx_bytes.max(was.rx_bytes);
         if !self.is_tcp() {
             return Moved::default();
         }
@@ -57,8 +62,8 @@ impl Live {
         let syn = was.segs_out == 0 && now.segs_out > 0 && u32::from(now.flags) & SOCK_ACTIVE != 0;
         let retransmits = grown(now.retransmits.into(), was.retransmits.into());
         let gain = Moved {
-            tx_bytes: now.tx_bytes.wrapping_sub(was.tx_bytes),
-            rx_bytes: now.rx_bytes.wrapping_sub(was.rx_bytes),
+            tx_bytes: self.record.tx_bytes - was.tx_bytes,
+            rx_bytes: self.record.rx_bytes - was.rx_bytes,
             tx_segments,
             rx_segments,
             tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent)
@@ -96,6 +101,8 @@ impl Live {
 pub(super) struct LiveFlow {
     pub(super) owner: OwnerKey,
     pub(super) last: FlowCounters,
+    /// The last sample in which it gained something.
+    pub(super) changed: u64,
     /// Walks in a row that did not list its socket.
     pub(super) absent: u64,
 }

@@ -2,10 +2,10 @@
 
 use pidstat_user::{
     kernel::{
-        Kernel,
-        net::{PidNamespace, Sizes},
+        Kernel, Reason,
+        net::{Options, PidNamespace},
     },
-    sample::{Losses, Traffic},
+    sample::{Losses, NetChoice, Traffic},
     source::ebpf::net::Net,
 };
 use std::{
@@ -23,10 +23,15 @@ use std::{
 /// What one process of a workload did.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
+    /// Its id in the initial namespace.
     pub pid: u32,
+    /// Bytes that its calls said were sent.
     pub tx: u64,
+    /// Bytes that its calls said were received.
     pub rx: u64,
+    /// Messages sent; 0 where it moved streams.
     pub tx_messages: u64,
+    /// Messages received; 0 where it moved streams.
     pub rx_messages: u64,
 }
 
@@ -40,30 +45,46 @@ impl Report {
 
 /// The tool.
 pub struct Bench {
+    /// The attached family.
     pub net: Net,
+    /// What it lost so far.
     pub losses: Losses,
     /// Sums of every process in any sample; the tool forgets those that ended.
     sums: HashMap<u32, Traffic>,
+    /// The same for UNIX sockets.
+    unix: HashMap<u32, Traffic>,
 }
 
 impl Bench {
-    pub fn open(sizes: Sizes) -> Bench {
-        Bench::open_in(PidNamespace::default(), sizes)
+    /// Attaches by the best rung. Panics where none works.
+    pub fn open(options: Options) -> Bench {
+        Bench::open_in(PidNamespace::default(), options)
     }
 
-    pub fn open_in(ours: PidNamespace, sizes: Sizes) -> Bench {
-        let kernel = Kernel::open().expect("BTF");
-        let net = Net::open_sized(&kernel, ours, sizes);
-        let net = net.unwrap_or_else(|why| panic!("the net family must attach here: {why}"));
-        Bench { net, losses: Losses::default(), sums: HashMap::new() }
+    /// The same for a reader in a PID namespace.
+    pub fn open_in(ours: PidNamespace, options: Options) -> Bench {
+        Bench::open_by(NetChoice::Auto, ours, options)
+            .unwrap_or_else(|why| panic!("the net family must attach here: {why}"))
     }
 
+    /// Attaches by a certain rung.
+    ///
+    /// # Errors
+    /// Why it does not work here.
+    pub fn open_by(choice: NetChoice, ours: PidNamespace, options: Options) -> Result<Bench, Reason> {
+        let kernel = Kernel::open()?;
+        let net = Net::open(&kernel, ours, choice, options)?;
+        Ok(Bench { net, losses: Losses::default(), sums: HashMap::new(), unix: HashMap::new() })
+    }
+
+    /// Takes a sample.
     pub fn collect(&mut self) {
         self.net.collect(&mut self.losses).expect("collect");
         for owner in self.net.owners() {
             let sum = self.sums.entry(owner.tgid).or_default();
             assert!(owner.tgid == 0 || owner.traffic.tx_bytes >= sum.tx_bytes, "went back: {owner:?}");
             *sum = owner.traffic;
+            self.unix.insert(owner.tgid, owner.unix);
         }
     }
 
@@ -100,12 +121,19 @@ impl Bench {
         reports
     }
 
+    /// Whether the tool still has sums of a process.
     pub fn knows(&self, pid: u32) -> bool {
         self.net.owners().any(|owner| owner.tgid == pid)
     }
 
+    /// What a process moved, by any sample.
     pub fn traffic(&self, pid: u32) -> Traffic {
         self.sums.get(&pid).copied().unwrap_or_default()
+    }
+
+    /// What it moved through UNIX sockets.
+    pub fn unix_traffic(&self, pid: u32) -> Traffic {
+        self.unix.get(&pid).copied().unwrap_or_default()
     }
 
     /// Bytes to the byte; messages too where a process moved nothing else.
@@ -133,6 +161,7 @@ impl Bench {
         assert!(packets > 0, "{what}: no packets");
     }
 
+    /// Panics if anything was lost.
     pub fn nothing_lost(&self) {
         assert_eq!(
             self.losses.named().map(|(_, n)| n),
@@ -151,6 +180,7 @@ pub struct Load {
 }
 
 impl Load {
+    /// Starts it with these arguments.
     pub fn start(args: &[&str]) -> Load {
         let mut child = Command::new(netload())
             .args(args)
@@ -162,16 +192,19 @@ impl Load {
         Load { input: child.stdin.take(), output, child }
     }
 
+    /// Whether it still runs.
     pub fn running(&mut self) -> bool {
         self.child.try_wait().expect("wait").is_none()
     }
 
+    /// The next line that it says.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("a line");
         line.trim_end().to_owned()
     }
 
+    /// The next report.
     pub fn report(&mut self) -> Report {
         Report::parse(&self.line())
     }
@@ -181,15 +214,27 @@ impl Load {
         self.input.as_mut().expect("open").write_all(b"\n").expect("go");
     }
 
-    /// Waits for the end and returns what is left of its reports.
+    /// Waits for the end and returns what is left of its reports. Panics if it failed.
     pub fn finish(&mut self) -> Vec<Report> {
-        let mut text = String::new();
-        self.output.read_to_string(&mut text).expect("reports");
-        let status = self.child.wait().expect("wait");
-        assert!(status.success(), "the workload failed: {status}");
-        text.lines().map(Report::parse).collect()
+        self.finished().expect("a workload that succeeds")
     }
 
+    /// The same.
+    ///
+    /// # Errors
+    /// When it failed.
+    pub fn finished(&mut self) -> Result<Vec<Report>, String> {
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).map_err(|why| format!("the reports: {why}"))?;
+        let status = self.child.wait().map_err(|why| format!("the workload: {why}"))?;
+        if status.success() {
+            Ok(text.lines().map(Report::parse).collect())
+        } else {
+            Err(format!("the workload failed: {status}"))
+        }
+    }
+
+    /// Ends it at once.
     pub fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
@@ -227,12 +272,9 @@ impl Drop for Load {
 
 /// The helper: where cargo built it, or beside this binary where both were carried to another machine.
 fn netload() -> PathBuf {
-    let built = PathBuf::from(env!("CARGO_BIN_EXE_netload"));
-    if built.exists() {
-        built
-    } else {
-        std::env::current_exe().expect("this binary").with_file_name("netload")
-    }
+    let own = std::env::current_exe().expect("this binary has a path");
+    let found = own.ancestors().skip(1).map(|dir| dir.join("netload")).find(|path| path.is_file());
+    found.expect("netload is not built; run the tests with: cargo xtask test")
 }
 
 /// Whether a BPF object still exists.

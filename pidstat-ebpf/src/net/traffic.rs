@@ -1,0 +1,134 @@
+//! What the counting hooks have in common: how much of a call's result is traffic, and whose.
+
+use crate::{
+    account::{Moved, charge},
+    life::first_byte,
+    load::{Ptr, load, offset},
+    maps::{Loss, lost},
+    socket::{AF_UNIX, Socket, no_storage, state},
+};
+use pidstat_common::net::{SOCK_BASED, SockCounters};
+
+pub const TCP: u16 = 6;
+const UDP: u16 = 17;
+const UDPLITE: u16 = 136;
+const MPTCP: u16 = 262;
+const MSG_PEEK: i32 = 0x2;
+const MSG_ERRQUEUE: i32 = 0x2000;
+const RCV_SHUTDOWN: u8 = 1;
+
+/// What every protocol but plain TCP's receive side counts: the bytes of one call, one message if it is datagrams.
+#[inline(always)]
+unsafe fn count(sk: Socket, protocol: u16, tcp: Ptr, moved: Moved) {
+    // SAFETY: `sk` is the hook's socket and `tcp` its tcp_sock or NULL.
+    unsafe {
+        let counters =
+            sk.find_or(|| if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) });
+        if counters.is_null() {
+            return no_storage(moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
+        }
+        charge(counters, protocol == TCP, moved);
+    }
+}
+
+/// Whether a call of this protocol is a message, as opposed to a piece of a stream whose packets are segments.
+#[inline(always)]
+fn messages(protocol: u16) -> u64 {
+    u64::from(protocol != TCP && protocol != MPTCP)
+}
+
+/// A send call of any kind accepted so many bytes, or failed.
+#[inline(always)]
+pub unsafe fn sent(sk: Socket, accepted: i32) {
+    if accepted < 0 {
+        return;
+    }
+    // SAFETY: the hook's socket, a full one.
+    unsafe {
+        if !sk.is_counted() {
+            return;
+        }
+        let protocol = sk.protocol();
+        // An empty datagram is a message; an empty write to a stream is nothing.
+        if accepted == 0 && protocol != UDP && protocol != UDPLITE {
+            return;
+        }
+        let moved = Moved { tx_bytes: accepted as u64, tx_messages: messages(protocol), ..Moved::default() };
+        count(sk, protocol, sk.tcp(), moved);
+    }
+}
+
+/// A receive call returned so many bytes, or failed. Not for plain TCP: splice and zero-copy reads do not come here.
+#[inline(always)]
+pub unsafe fn received(sk: Socket, returned: i32, flags: i32) {
+    if returned < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE) != 0 {
+        return;
+    }
+    // SAFETY: the hook's socket, a full one.
+    unsafe {
+        if !sk.is_counted() {
+            return;
+        }
+        let protocol = sk.protocol();
+        if returned == 0 {
+            // 0 is an empty datagram, unless reading was shut down: then it is end of file.
+            let shutdown: u8 = load(sk.0 as Ptr, offset!(sk_shutdown));
+            if (protocol != UDP && protocol != UDPLITE) || shutdown & RCV_SHUTDOWN != 0 {
+                return;
+            }
+        }
+        let tcp = sk.tcp();
+        if !tcp.is_null() && !sk.has_upper_layer(tcp) {
+            return;
+        }
+        let moved = Moved { rx_bytes: returned as u64, rx_messages: messages(protocol), ..Moved::default() };
+        count(sk, protocol, tcp, moved);
+    }
+}
+
+/// Bytes left a TCP receive queue towards a process, by whatever call: the way `copied_seq` went.
+///
+/// The size that `tcp_cleanup_rbuf` is given is wrong under MSG_PEEK and MSG_WAITALL; the sequence number is not. The
+/// socket is locked here, so the baseline needs no atomics.
+#[inline(always)]
+pub unsafe fn taken(sk: Socket) {
+    // SAFETY: the hook's socket, a full one.
+    unsafe {
+        let tcp = sk.tcp();
+        // An upper layer protocol reads ciphertext, also in softirq: its own calls are counted.
+        if tcp.is_null() || sk.has_upper_layer(tcp) {
+            return;
+        }
+        let counters = sk.find_or(|| sk.older(tcp, false));
+        if counters.is_null() {
+            return no_storage(0, 0, 0);
+        }
+        let upto = sk.read_up_to(tcp);
+        if (*counters).flags & SOCK_BASED == 0 {
+            (*counters).flags |= SOCK_BASED;
+            if sk.state() == state::SYN_RECV {
+                // Fast open: data is read before ESTABLISHED took the baseline.
+                (*counters).copied_seq = first_byte(tcp);
+            } else {
+                (*counters).copied_seq = upto;
+                return lost(Loss::NoBaseline, 0, 0, 0);
+            }
+        }
+        let delta = upto.wrapping_sub((*counters).copied_seq);
+        (*counters).copied_seq = upto;
+        // 0 under MSG_PEEK; backwards only if TCP_REPAIR set it.
+        if delta as i32 <= 0 {
+            return;
+        }
+        charge(counters, true, Moved { rx_bytes: u64::from(delta), ..Moved::default() });
+    }
+}
+
+/// The socket of a UNIX operation, which gets the `struct socket` around it.
+#[inline(always)]
+pub unsafe fn unix_socket(socket: Ptr) -> Option<Socket> {
+    // SAFETY: a pointer field of `struct socket`.
+    let sk = Socket(unsafe { load(socket, offset!(socket_sk)) });
+    // SAFETY: checked for NULL first.
+    (!sk.0.is_null() && unsafe { sk.family() } == AF_UNIX).then_some(sk)
+}

@@ -22,6 +22,9 @@ _kpidstat() {
             kpidstat,doctor)
                 cmd="kpidstat__subcmd__doctor"
                 ;;
+            kpidstat,explore)
+                cmd="kpidstat__subcmd__explore"
+                ;;
             kpidstat,plot)
                 cmd="kpidstat__subcmd__plot"
                 ;;
@@ -38,7 +41,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor proc csv record plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor proc csv record explore plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -188,6 +191,48 @@ _kpidstat() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kpidstat__subcmd__explore)
+            opts="-d -b -p --database-file --bind --port --no-browser --build-url --reinstall"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --database-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --build-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -84,6 +84,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says wha
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
@@ -124,6 +125,12 @@ proc\t'/proc only'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l root -d 'Record played back instants: DIR/0/proc, DIR/1/proc, ...' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l stop-without-result -d 'Stop after a sample without any process'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s d -l database-file -d 'The recording to look at' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s b -l bind -d 'Address to serve on: one of this machine\'s own, which nobody else reaches' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -s p -l port -d 'Port to serve on; 0 takes a free one' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l build-url -d 'Accepted for Procpath\'s sake; there is nothing to download' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l no-browser -d 'Only say the address, open no browser'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l reinstall -d 'Accepted for Procpath\'s sake; there is nothing to install'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r

@@ -6,6 +6,7 @@ mod choice;
 pub mod csv;
 pub mod doctor;
 pub mod exit;
+pub mod explore;
 pub mod output;
 pub mod plan;
 pub mod plot;

@@ -2,6 +2,7 @@
 
 mod csv;
 pub mod environment;
+mod explore;
 pub mod meta;
 pub mod plot;
 mod proc;
@@ -22,6 +23,7 @@ pub fn run(command: &Command) -> u8 {
                 exit::UNSUPPORTED
             }
         }
+        Command::Explore(args) => explore::run(args),
         Command::Plot(args) => plot::run(args),
     }
 }

@@ -1,6 +1,8 @@
 //! What was typed, as clap understands it.
 
-use super::{called, csv::CsvArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs};
+use super::{
+    called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
+};
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
@@ -237,6 +239,8 @@ pub enum Command {
     Csv(CsvArgs),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
+    /// Shows a recording as a page in the browser, on this machine only
+    Explore(ExploreArgs),
     /// Draws a recording: lines over time as SVG or PNG
     Plot(Box<PlotArgs>),
 }

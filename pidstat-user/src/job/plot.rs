@@ -100,17 +100,35 @@ fn plot(args: &PlotArgs) -> Result<(), PlotError> {
 /// When the command line makes no sense or the recording does not have them.
 pub fn chart(args: &PlotArgs) -> Result<Chart, PlotError> {
     let sources = sources(args)?;
-    let (style, formatter) = (style(args)?, formatter(args)?);
+    // Mistakes in names come before mistakes in files.
+    let (_, _) = (style(args)?, formatter(args)?);
     let views = sources.iter().any(|source| !matches!(source, Source::Rows(Query { name: Some(_), .. })));
     let database = database::open(&args.database_file, views)?;
-    let filter = Filter { after: args.after, before: args.before, pids: args.pid_list.clone() };
+    draw(&database, &sources, args, None)
+}
+
+/// The same from what is already open; a custom query may have so many rows.
+///
+/// # Errors
+/// When the command line makes no sense or the recording does not have the lines.
+pub fn draw(
+    database: &Connection,
+    sources: &[Source<'_>],
+    args: &PlotArgs,
+    most_rows: Option<usize>,
+) -> Result<Chart, PlotError> {
+    let (style, formatter) = (style(args)?, formatter(args)?);
+    let filter = Filter { after: args.after, before: args.before, pids: args.pid_list.clone(), most_rows };
     let mut groups = Vec::new();
     let mut lines = Vec::new();
     let mut identities: HashMap<Subject, usize> = HashMap::new();
     for (number, source) in sources.iter().enumerate() {
         let (title, name, series) = match source {
-            Source::Rows(query) => (query.title, query.name, read::lines(&database, query, &filter)?),
-            Source::Sql(sql) => ("Custom query", None, read::custom(&database, sql, &filter)?),
+            Source::Rows(query) => (query.title, query.name, read::lines(database, query, &filter)?),
+            Source::Sql(sql) => ("Custom query", None, {
+                let [series] = read::custom(database, sql, ["value"], &filter)?;
+                series
+            }),
         };
         let name = name.map_or_else(|| format!("№{}", number + 1), str::to_owned);
         for Series { subject, comm, mut points } in series {
@@ -129,14 +147,25 @@ pub fn chart(args: &PlotArgs) -> Result<Chart, PlotError> {
                 Subject::Name(subject) => format!("{name} {subject}"),
             };
             let identity = *identities.entry(subject).or_insert(next);
-            lines.push(Line { group: groups.len(), identity, name: line_name, detail: comm, points });
+            lines.push(Line {
+                group: groups.len(),
+                identity,
+                name: line_name,
+                detail: comm,
+                points,
+                floor: Vec::new(),
+            });
         }
-        groups.push(Group { title: title.to_owned(), right: number > 0 && !args.share_y_axis });
+        groups.push(Group {
+            title: title.to_owned(),
+            right: number > 0 && !args.share_y_axis,
+            stacked: false,
+        });
     }
     rank(&mut lines, identities.len());
     Ok(Chart {
         title: args.title.clone().unwrap_or_else(|| title(&groups, args.share_y_axis)),
-        note: note(&database, args, identities.len()),
+        note: note(database, args, identities.len()),
         groups,
         lines,
         logarithmic: args.logarithmic,

@@ -6,9 +6,11 @@ mod ink;
 mod number;
 pub mod png;
 mod scale;
+pub mod strips;
 mod style;
 pub mod svg;
 mod time;
+pub mod tree;
 
 pub use number::Formatter;
 pub use style::{STYLES, Style};
@@ -36,6 +38,8 @@ pub struct Line {
     pub detail: String,
     /// Its points.
     pub points: Vec<Point>,
+    /// In a stacked group: the lower edge of its area at each point.
+    pub floor: Vec<f64>,
 }
 
 /// Lines that show the same quantity.
@@ -45,6 +49,8 @@ pub struct Group {
     pub title: String,
     /// Whether it has the axis on the right; one has it only if another has the left one.
     pub right: bool,
+    /// Whether its lines are the upper edges of areas that stand on each other.
+    pub stacked: bool,
 }
 
 /// A picture.

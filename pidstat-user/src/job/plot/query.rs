@@ -93,4 +93,28 @@ impl Query<'_> {
             has("stat_comm"),
         )
     }
+
+    /// The same as one SQL statement, for people to read and change.
+    pub fn sql(&self) -> String {
+        let rate = |counter: &str, factor: &str| {
+            format!(
+                "WITH step AS (\n  SELECT record_id, ts, stat_pid,\n    ts - lag(ts) OVER process AS seconds,\n    \
+                 ({counter})\n      - lag({counter}) OVER process AS counted\n  FROM record\n  \
+                 WINDOW process AS (PARTITION BY stat_pid, stat_starttime ORDER BY record_id)\n)\n\
+                 SELECT ts, stat_pid AS pid, {factor}counted / seconds AS value\nFROM step\n\
+                 WHERE counted >= 0\nORDER BY stat_pid, record_id"
+            )
+        };
+        match self.measure {
+            Measure::Gauge(value) => {
+                format!(
+                    "SELECT ts, stat_pid AS pid,\n  {value} AS value\nFROM record\nORDER BY stat_pid, record_id"
+                )
+            }
+            Measure::PerSecond(counter) => rate(counter, ""),
+            Measure::TicksPct(counter) => {
+                rate(counter, "100.0 / (SELECT value FROM meta WHERE key = 'clock_ticks') * ")
+            }
+        }
+    }
 }

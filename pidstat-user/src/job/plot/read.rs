@@ -18,6 +18,8 @@ pub struct Filter {
     pub before: Option<f64>,
     /// Process ids; none is all.
     pub pids: Vec<i64>,
+    /// Rows of a custom query beyond so many are an error; none is no limit.
+    pub most_rows: Option<usize>,
 }
 
 /// Who a line is about.
@@ -60,13 +62,16 @@ pub enum ReadError {
     /// A custom query without a column.
     #[error("the custom query has no column {0}; it needs ts, pid and value")]
     Column(&'static str),
+    /// A custom query that never ends, or nearly so.
+    #[error("the query has more than {0} rows")]
+    Rows(usize),
     /// A custom query with a parameter that nobody fills.
     #[error("the custom query has the parameter {0}; there are :after, :before and :pid_list")]
     Parameter(String),
 }
 
 /// SQLite's own words, without the statement.
-fn words(error: &rusqlite::Error) -> String {
+pub fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(words)) => words.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
@@ -128,21 +133,34 @@ pub fn lines(database: &Connection, query: &Query<'_>, filter: &Filter) -> Resul
     Ok(lines)
 }
 
-/// The lines of a custom query, in its order.
+/// The lines of a custom query, in its order, for each of its columns of values.
 ///
 /// # Errors
 /// When it has not the columns it needs, or SQLite refuses.
-pub fn custom(database: &Connection, sql: &str, filter: &Filter) -> Result<Vec<Series>, ReadError> {
+pub fn custom<const N: usize>(
+    database: &Connection,
+    sql: &str,
+    values: [&'static str; N],
+    filter: &Filter,
+) -> Result<[Vec<Series>; N], ReadError> {
     let mut statement = database.prepare(sql)?;
-    let column = |statement: &rusqlite::Statement<'_>, name: &'static str| {
+    let find = |name: &'static str| {
         statement.column_names().position(|column| column == name).ok_or(ReadError::Column(name))
     };
-    let [ts, pid, value] =
-        [column(&statement, "ts")?, column(&statement, "pid")?, column(&statement, "value")?];
+    let [ts, pid] = [find("ts")?, find("pid")?];
+    let mut columns = [0; N];
+    for (column, name) in columns.iter_mut().zip(values) {
+        *column = find(name)?;
+    }
     bind(&mut statement, filter)?;
-    let mut gathered = Gathered::default();
+    let mut gathered = [(); N].map(|()| Gathered::default());
     let mut rows = statement.raw_query();
+    let mut count = 0_usize;
     while let Some(row) = rows.next()? {
+        count += 1;
+        if let Some(most) = filter.most_rows.filter(|most| count > *most) {
+            return Err(ReadError::Rows(most));
+        }
         let Some(ts) = moment(row, ts)? else { continue };
         let subject = match row.get_ref(pid)? {
             ValueRef::Integer(pid) => Subject::Pid(pid),
@@ -150,14 +168,18 @@ pub fn custom(database: &Connection, sql: &str, filter: &Filter) -> Result<Vec<S
             ValueRef::Text(text) => Subject::Name(String::from_utf8_lossy(text).into_owned()),
             ValueRef::Null | ValueRef::Blob(_) => continue,
         };
-        let value = number_of(row.get_ref(value)?);
-        gathered.of(subject, None).1.push(ts, value);
+        for (gathered, column) in gathered.iter_mut().zip(columns) {
+            let value = number_of(row.get_ref(column)?);
+            gathered.of(subject.clone(), None).1.push(ts, value);
+        }
     }
-    let mut lines = gathered.lines();
-    for line in &mut lines {
-        line.points.sort_by(|a, b| a.ts.total_cmp(&b.ts));
-    }
-    Ok(lines)
+    Ok(gathered.map(|gathered| {
+        let mut lines = gathered.lines();
+        for line in &mut lines {
+            line.points.sort_by(|a, b| a.ts.total_cmp(&b.ts));
+        }
+        lines
+    }))
 }
 
 /// A number of the table meta.
@@ -187,12 +209,12 @@ fn bind(statement: &mut rusqlite::Statement<'_>, filter: &Filter) -> Result<(), 
 }
 
 /// A row's time, if a recorder can have written it.
-fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<f64>> {
+pub fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<f64>> {
     Ok(Some(number_of(row.get_ref(column)?)).filter(|ts| MOMENTS.contains(ts)))
 }
 
 /// A number, or NaN: not measured, or no number.
-fn number_of(value: ValueRef<'_>) -> f64 {
+pub fn number_of(value: ValueRef<'_>) -> f64 {
     let number = match value {
         ValueRef::Integer(number) => number as f64,
         ValueRef::Real(number) => number,

@@ -47,6 +47,9 @@ impl Frame {
         let mut values = [(f64::INFINITY, f64::NEG_INFINITY); 2];
         for line in &chart.lines {
             let (low, high) = &mut values[usize::from(chart.groups[line.group].right)];
+            for floor in &line.floor {
+                (*low, *high) = (low.min(*floor), high.max(*floor));
+            }
             for point in &line.points {
                 if !point.value.is_finite() || (chart.logarithmic && point.value <= 0.0) {
                     continue;
@@ -132,7 +135,8 @@ impl Frame {
             let mut groups = chart.groups.iter().filter(|group| group.right == right_side);
             // Several queries on one axis stand in the legend.
             let (Some(group), None) = (groups.next(), groups.next()) else { continue };
-            if one && group.title == chart.title {
+            let empty = self.scales[usize::from(right_side)].is_none();
+            if empty || (one && group.title == chart.title) {
                 continue;
             }
             let (x, anchor) = if right_side { (right + 42.0, "end") } else { (left - 48.0, "start") };
@@ -147,16 +151,11 @@ impl Frame {
         if several {
             rows = rows.saturating_sub(chart.groups.len() * 2);
         }
-        let most = (rows / chart.groups.len().max(1)).max(3);
         let x = WIDTH - LEGEND + 14.0;
         let mut y = self.top + 10.0;
-        // A group with few lines leaves its room to the others.
-        let counts: Vec<usize> = (0..chart.groups.len())
-            .map(|group| chart.lines.iter().filter(|line| line.group == group).count())
-            .collect();
-        let spare: usize = counts.iter().map(|count| most.saturating_sub(*count)).sum();
         for (number, group) in chart.groups.iter().enumerate() {
-            let most = most + spare;
+            // A group with few lines leaves its room to the ones below.
+            let most = (rows / (chart.groups.len() - number)).max(3);
             let mut lines: Vec<usize> =
                 (0..chart.lines.len()).filter(|line| chart.lines[*line].group == number).collect();
             if several {
@@ -175,7 +174,8 @@ impl Frame {
                 if all > shown { format!(" data-order=\"{}\"", order.join(" ")) } else { String::new() };
             ink.put(format_args!("<g class=\"legend\"{folded}>\n"));
             for line in lines {
-                let (colour, dash) = (chart.lines[line].identity % COLOURS, number % 4);
+                let colour = chart.lines[line].identity % COLOURS;
+                let dash = if group.stacked { 0 } else { number % 4 };
                 let (name, detail) = (&chart.lines[line].name, &chart.lines[line].detail);
                 let name = cut(name, LETTERS);
                 let room = LETTERS.saturating_sub(name.chars().count() + 1);
@@ -198,6 +198,7 @@ impl Frame {
                 ink.text(x, y, "fold", "start", &format!("… and {} more, lower than these", all - shown));
                 y += ROW;
             }
+            rows = rows.saturating_sub(all.min(most));
             ink.put(format_args!("</g>\n"));
             y += 8.0;
         }

@@ -20,7 +20,7 @@ function prepare(svg) {
   for (const path of area.querySelectorAll('.line')) {
     const title = path.querySelector('title'), g = path.parentNode.dataset;
     lines[+path.dataset.i] = {path, name: title.textContent.trim(), second: +g.second, unit: +g.unit, low: +g.low,
-      log: g.log === 'true', matrix: path.parentNode.transform.baseVal[0].matrix, units: path.dataset.unit};
+      log: g.log === 'true', band: path.classList.contains('band'), matrix: path.parentNode.transform.baseVal[0].matrix, units: path.dataset.unit};
     title.remove();
   }
   // The native hints of the dots would lie over ours.
@@ -36,6 +36,11 @@ function prepare(svg) {
       const n = piece.match(/-?\d+/g).map(Number);
       for (let i = 0; i + 1 < n.length; i += 2) { xs.push(x += n[i]); ys.push(y += n[i + 1]); }
     }
+    if (line.band) { // the edge above, then the edge below from the right to the left
+      const n = xs.length / 2;
+      line.lows = ys.splice(n).reverse();
+      xs.length = n;
+    }
     line.xs = xs; line.ys = ys;
     return line;
   };
@@ -46,6 +51,7 @@ function prepare(svg) {
     return a;
   };
   const value = (line, i) => {
+    if (line.band) return Math.abs(line.ys[i] - line.lows[i]) * line.unit;
     const v = line.low + line.ys[i] * line.unit;
     return line.log ? 10 ** v : v;
   };
@@ -128,6 +134,13 @@ function prepare(svg) {
       points(line);
       const {xs, ys, matrix: m} = line;
       const x = p.x / m.a, k = first(xs, x);
+      if (line.band) {
+        if (!(k > 0 && k < xs.length)) return;
+        const j = x - xs[k - 1] < xs[k] - x ? k - 1 : k;
+        const edges = [ys[j], line.lows[j]].map(y => y * m.d + m.f).sort((a, b) => a - b);
+        if (p.y >= edges[0] && p.y <= edges[1] && least > 1) { least = 1; best = i; at = j; }
+        return;
+      }
       // The stroke between two points is as good to point at as the points are.
       if (k > 0 && k < xs.length && !isNaN(ys[k]) && !isNaN(ys[k - 1])) {
         const part = (x - xs[k - 1]) / ((xs[k] - xs[k - 1]) || 1);

@@ -1,7 +1,7 @@
 //! A chart as SVG: it stands alone, has light and dark colours, and answers to the pointer where scripts run.
 
 use super::{
-    Chart, Point,
+    Chart, Line, Point,
     frame::{Frame, HEIGHT, WIDTH},
     ink::{Escaped, Ink, Short},
     style::{self, COLOURS},
@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 const LOOK: &str = include_str!("plot.css");
 /// How it looks while one points at it.
 const LIVE: &str = include_str!("live.css");
+/// What strips and trees look like.
+const STRIPS: &str = include_str!("strips.css");
 /// What makes it answer.
 pub const SCRIPT: &str = include_str!("plot.js");
 
@@ -35,9 +37,27 @@ pub enum Medium<'a> {
     Paper,
 }
 
-/// The style sheet of pictures on a page.
+/// The style sheet of pictures on a page, light and dark.
 pub fn style_sheet() -> String {
-    format!("{LOOK}{}{LIVE}", style::css(None, false))
+    format!("{LOOK}{}{LIVE}{STRIPS}", style::css(None, false))
+}
+
+/// Begins a picture of processes, of some height.
+pub(super) fn open(ink: &mut Ink, medium: Medium<'_>, height: f64, title: &str, note: &str) {
+    if let Medium::Page { style, .. } = medium {
+        ink.put(format_args!("<?xml-stylesheet href=\"{style}\"?>\n"));
+    }
+    ink.put(format_args!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+         role=\"img\" aria-label=\"{}\">\n",
+        Escaped(title)
+    ));
+    if !matches!(medium, Medium::Page { .. }) {
+        ink.put(format_args!("<style>\n{}</style>\n", style_sheet()));
+    }
+    ink.put(format_args!("<rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\"/>\n"));
+    ink.text(20.0, 35.0, "strong title", "start", title);
+    ink.text(20.0, 56.0, "", "start", note);
 }
 
 /// Draws a chart.
@@ -115,8 +135,13 @@ fn lines(chart: &Chart, frame: &Frame, medium: Medium<'_>, ink: &mut Ink) {
                 continue;
             }
             let (colour, dash) = (line.identity % COLOURS, line.group % 4);
-            ink.put(format_args!("<path class=\"line c{colour} d{dash}\" data-i=\"{number}\" d=\""));
-            grid.path(&thinned(&line.points, frame), &mut ink.out);
+            if chart.groups[line.group].stacked {
+                ink.put(format_args!("<path class=\"line band c{colour}\" data-i=\"{number}\" d=\""));
+                grid.path(&outline(line), &mut ink.out);
+            } else {
+                ink.put(format_args!("<path class=\"line c{colour} d{dash}\" data-i=\"{number}\" d=\""));
+                grid.path(&thinned(&line.points, frame), &mut ink.out);
+            }
             if medium == Medium::Paper {
                 ink.put(format_args!("\"/>\n"));
             } else {
@@ -267,6 +292,13 @@ impl<'a> Grid<'a> {
     }
 }
 
+/// The edge of an area: above from left to right, below from right to left.
+fn outline(line: &Line) -> Vec<Point> {
+    let below = line.points.iter().zip(&line.floor).rev();
+    let below = below.map(|(point, floor)| Point { ts: point.ts, value: *floor });
+    line.points.iter().copied().chain(below).collect()
+}
+
 /// Of very many points those that can be told apart: the first, the lowest, the highest and the last of each half pixel,
 /// and the gaps.
 fn thinned<'p>(points: &'p [Point], frame: &Frame) -> std::borrow::Cow<'p, [Point]> {
@@ -306,8 +338,15 @@ mod tests {
         Chart {
             title: "T".into(),
             note: String::new(),
-            groups: vec![Group { title: "Size, MiB".into(), right: false }],
-            lines: vec![Line { group: 0, identity: 3, name: "rss 7".into(), detail: "cat".into(), points }],
+            groups: vec![Group { title: "Size, MiB".into(), right: false, stacked: false }],
+            lines: vec![Line {
+                group: 0,
+                identity: 3,
+                name: "rss 7".into(),
+                detail: "cat".into(),
+                points,
+                floor: Vec::new(),
+            }],
             logarithmic: false,
             relative_time: false,
             dots: true,

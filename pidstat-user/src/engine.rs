@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Ended, Exited, Folded, Forest, Row, Span},
-    sample::{End as SampleEnd, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
+    rate::{self, Averages, Ended, Folded, Forest, Row, Span},
+    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
@@ -304,7 +304,7 @@ impl<'a> Run<'a> {
         let sums = averages.then_some(&self.averages);
         let rows = rows(self.plan, before, &self.now, &span, sums);
         let folded;
-        let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.exited {
+        let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.want.exited {
             Exited::Fold(into) => {
                 folded = Folded::new(rows, into, &span);
                 Box::new(folded.rows().filter(|row| is_asked(self.plan, row)))
@@ -357,7 +357,7 @@ fn rows<'a>(
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
     let departed = rate::departed(before, now, span).filter(move |row| {
         (traffic || !row.traffic_only)
-            && match plan.exited {
+            && match plan.want.exited {
                 Exited::Show => is_asked(plan, row),
                 Exited::Hide => !row.exited && is_asked(plan, row),
                 Exited::Fold(_) => true,

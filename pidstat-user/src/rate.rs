@@ -13,7 +13,7 @@ pub mod tree;
 
 pub use average::{Averages, Sums};
 pub use ended::Ended;
-pub use folded::{Exited, Folded};
+pub use folded::Folded;
 pub use pair::{departed, pairs};
 pub use tree::Forest;
 

@@ -13,7 +13,7 @@ pub mod task;
 pub mod tree;
 
 pub use cgroup::Cgroup;
-pub use facts::{Facts, NetChoice, Pids, Want};
+pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Host, Losses, Origin, System};
 pub use task::{

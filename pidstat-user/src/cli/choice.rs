@@ -6,8 +6,7 @@ use super::{
 };
 use crate::{
     column::{Column, REPORTS, Report, Scope},
-    rate::{Exited, folded::FoldTo},
-    sample::Pids,
+    sample::{Exited, FoldTo, Pids},
     select::{
         Filter, Follow, Name, Order, Sort,
         expr::{Condition, Relation, Term, parse},

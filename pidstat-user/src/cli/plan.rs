@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     column::{Column, REPORTS, Report, Scope},
-    rate::{Exited, folded::FoldTo},
-    sample::{Facts, Pids, Want},
+    sample::{Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
 use regex::bytes::RegexBuilder;
@@ -58,8 +57,6 @@ pub struct Plan {
     pub from: From,
     /// The output.
     pub output: Output,
-    /// What becomes of processes that ended.
-    pub exited: Exited,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
     /// What the user should know before it begins.
@@ -184,7 +181,7 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
-                all_exits: matches!(exited, Exited::Fold(_)),
+                exited,
                 net: args.net.choice(),
                 net_sockets: args.net_sockets,
                 debug: args.debug_bpf,
@@ -203,7 +200,6 @@ impl Plan {
                 Some(style) => Output::Pypidstat(style),
                 None => output(args, around, header_always)?,
             },
-            exited,
             of_machine: args.of_machine > 0,
             note: pypidstat::note(args),
             counting: Counting::Exact,

@@ -1,34 +1,11 @@
 //! Ended processes added to those that go on: to their parent, or to one row for their command or control group.
 
 use super::{Before, Row, Span, fold::absorb};
-use crate::sample::{Comm, Missing, Task, TaskKey};
+use crate::sample::{Comm, FoldTo, Missing, Task, TaskKey};
 use std::{
     collections::{BTreeMap, HashMap},
     rc::Rc,
 };
-
-/// What becomes of the rows of processes that ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Exited {
-    /// Each has a row.
-    #[default]
-    Show,
-    /// None has.
-    Hide,
-    /// They are added to others.
-    Fold(FoldTo),
-}
-
-/// Where ended processes are added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FoldTo {
-    /// To the row of the nearest ancestor that lives; who has none keeps its own.
-    Parent,
-    /// To one row for each control group; whose is not known keeps its own.
-    Cgroup,
-    /// To one row for each name.
-    Command,
-}
 
 /// Most generations that are gone through to find who lives; no kernel has circles, but numbers are used again.
 const GENERATIONS: u32 = 64;

@@ -116,6 +116,29 @@ impl NetChoice {
     }
 }
 
+/// What becomes of the rows of processes that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exited {
+    /// Each has a row.
+    #[default]
+    Show,
+    /// None has.
+    Hide,
+    /// They are added to others.
+    Fold(FoldTo),
+}
+
+/// Where ended processes are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoldTo {
+    /// To the row of the nearest ancestor that lives; who has none keeps its own.
+    Parent,
+    /// To one row for each control group; whose is not known keeps its own.
+    Cgroup,
+    /// To one row for each name.
+    Command,
+}
+
 /// What a source is opened for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
@@ -128,8 +151,8 @@ pub struct Want {
     /// Whether `sched` and `switches` of a process row are the sum over all its threads, dead ones included
     /// (kpidstat), or the main thread's alone (what the kernel's per-process files show, and sysstat prints).
     pub sum_threads: bool,
-    /// Whether processes that ended are wanted even if `pids` does not name them: they are added to others.
-    pub all_exits: bool,
+    /// What becomes of processes that ended; those that are added to others are wanted even if `pids` does not name them.
+    pub exited: Exited,
     /// By which means traffic is counted.
     pub net: NetChoice,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.

@@ -10,7 +10,8 @@ use super::super::{
 };
 use crate::{
     sample::{
-        Comm, Cpu, End, Exit, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task, TaskKey,
+        Comm, Cpu, End, Exit, Exited, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task,
+        TaskKey,
     },
     source::procfs::{Users, groups::Groups},
 };
@@ -167,7 +168,9 @@ impl Books {
             let key = key_of(&record, shape);
             let wanted = match &shape.want.pids {
                 Pids::All => true,
-                Pids::Only(list) => shape.want.all_exits || list.binary_search(&key.tgid).is_ok(),
+                Pids::Only(list) => {
+                    matches!(shape.want.exited, Exited::Fold(_)) || list.binary_search(&key.tgid).is_ok()
+                }
             };
             let last = position(&out.departed, key);
             if !wanted || last.is_err() && record.start_ns < self.begun_ns {

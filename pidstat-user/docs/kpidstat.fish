@@ -83,6 +83,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Prin
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds processes in the tree by JSONPath, and asks SQL about them'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
@@ -102,6 +103,22 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s t -l titles -d
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s r -l repeat -d 'Again and again until interrupted'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -s p -l processes -d 'All processes, but not their threads'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first column with the time of the pass, seconds since the epoch'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s d -l delimiter -d 'Print what was found joined by this text instead of JSON' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s i -l indent -d 'Indent the JSON by so many blanks' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s e -l environment -d 'A variable for both queries: what COMMAND prints, by sh' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
+thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l jsonpath -d 'The language of JSONPATH' -r -f -a "both\t'RFC 9535 and Procpath\'s'
+strict\t'RFC 9535 alone'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l compat -d 'Behave as an older Procpath: 0.2 has one tree, that of process 1' -r -f -a "0.2\t'0.2.0'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l logging-level -d 'What to say on standard error: warnings and errors, or errors alone' -r -f -a "DEBUG\t'Everything'
+INFO\t'What is done'
+WARNING\t'What may be wrong'
+ERROR\t'What is wrong'
+CRITICAL\t'What ends the program'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r

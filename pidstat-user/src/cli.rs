@@ -12,6 +12,7 @@ pub mod plan;
 pub mod plot;
 pub mod proc;
 mod pypidstat;
+pub mod query;
 pub mod record;
 pub mod surroundings;
 pub mod sysstat;

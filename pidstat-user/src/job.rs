@@ -3,9 +3,11 @@
 mod csv;
 pub mod environment;
 mod explore;
+pub mod forest;
 pub mod meta;
 pub mod plot;
 mod proc;
+mod query;
 pub mod record;
 
 use crate::cli::{args::Command, doctor, exit};
@@ -15,6 +17,7 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
+        Command::Query(args) => query::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

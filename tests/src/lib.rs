@@ -1,5 +1,6 @@
 //! The harness of the test suites: fake roots, workloads that know what they did, network namespaces, oracles.
 
+pub mod forest;
 pub mod golden;
 pub mod oracle;
 pub mod paths;

@@ -26,7 +26,7 @@ const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-pub const TESTS: [Need; 8] = [
+pub const TESTS: [Need; 9] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
@@ -34,6 +34,7 @@ pub const TESTS: [Need; 8] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("ps", "procps"),
+    ("jq", "jq"),
     ("python3", "python3"),
 ];
 

@@ -1,7 +1,8 @@
 //! What was typed, as clap understands it.
 
 use super::{
-    called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, record::RecordArgs,
+    called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, query::QueryArgs,
+    record::RecordArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -237,6 +238,8 @@ pub enum Command {
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)
     Csv(CsvArgs),
+    /// Finds processes in the tree by JSONPath, and asks SQL about them
+    Query(Box<QueryArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
     /// Shows a recording as a page in the browser, on this machine only

@@ -1,5 +1,7 @@
 //! Variables of `-e NAME=COMMAND`: each command runs in a shell of its own and sees the variables before it.
 
+mod splice;
+
 use crate::cli::tree::Definition;
 use std::process::{Command, Stdio};
 
@@ -54,33 +56,7 @@ impl Variables {
     /// of files and lists of numbers; in a query the variables are values and are not spliced in. Without variables nothing
     /// is replaced.
     pub fn fill(&self, text: &str) -> String {
-        if self.is_empty() {
-            return text.into();
-        }
-        let mut filled = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            filled.push_str(&rest[..at]);
-            let after = &rest[at + 1..];
-            let (name, length) = match after.strip_prefix('{') {
-                Some(inner) => match inner.split_once('}') {
-                    Some((name, _)) => (name, name.len() + 3),
-                    None => ("", 1),
-                },
-                None => (identifier(after), identifier(after).len() + 1),
-            };
-            if after.starts_with('$') {
-                filled.push('$');
-                rest = &rest[at + 2..];
-                continue;
-            }
-            match self.get(name) {
-                Some(value) => filled.push_str(value),
-                None => filled.push_str(&rest[at..at + length]),
-            }
-            rest = &rest[at + length..];
-        }
-        filled + rest
+        self.walk(text, |_| (), |(), _, value, out| out.push_str(value))
     }
 }
 

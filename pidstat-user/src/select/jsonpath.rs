@@ -49,7 +49,7 @@ pub trait Document {
     /// A value that is neither a list nor an object.
     fn scalar(&self, place: Self::Place) -> Operand<'_>;
 
-    /// Whether it certainly holds no list or object, so that no name can be found deeper.
+    /// Whether no object lies below it, so that no name is found there but its own.
     fn is_flat(&self, _place: Self::Place) -> bool {
         false
     }

@@ -315,7 +315,8 @@ impl Parser<'_> {
         Ok(steps)
     }
 
-    /// Members by name or number, as Python's `@.stat['pid']`; what else may follow the parser of expressions reads.
+    /// Members by name, as Python's `@.stat['pid']`; what else may follow the parser of expressions reads: a number may
+    /// count the letters of a text.
     fn members(&mut self) -> Result<Vec<Step>, ExprError> {
         let mut steps = Vec::new();
         loop {
@@ -331,7 +332,7 @@ impl Parser<'_> {
             } else if self.cursor.take("[") {
                 let target = match self.cursor.string() {
                     Some(text) => String::from_utf8(text?).ok().map(|name| Target::Name(name.into())),
-                    None => self.integer().ok().flatten().map(Target::Index),
+                    None => None,
                 };
                 target.filter(|_| self.cursor.take("]"))
             } else {

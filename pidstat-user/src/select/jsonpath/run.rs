@@ -6,11 +6,11 @@ use super::{
 };
 use std::{borrow::Cow, cell::Cell, fmt, rc::Rc};
 
-/// Values that a query may look at, filters within filters included; some seconds.
-const MOST_WORK: u64 = 50_000_000;
+/// Values that a query may look at, filters within filters included.
+const MOST_WORK: u64 = 20_000_000;
 
 /// Values that a step may find.
-const MOST_FOUND: usize = 4_000_000;
+const MOST_FOUND: usize = 2_000_000;
 
 /// The query costs more than is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +108,7 @@ impl<D: Document> Run<'_, D> {
         self.targets(step, from, found);
         let mut stack: Vec<D::Place> = from.iter().rev().copied().collect();
         while let Some(place) = stack.pop() {
-            // Nothing that is found by name lies below values that hold neither lists nor objects.
+            // Nothing is found by name where no objects are.
             if self.document.shape(place) == Shape::Scalar || names_only && self.document.is_flat(place) {
                 continue;
             }

@@ -1,0 +1,91 @@
+//! SQL over the processes that were found: the tables of a recording with one sample, in memory.
+
+use super::print::{Row, Scalar};
+use crate::{
+    job::meta::meta,
+    sample::node::{Member, columns},
+    sink::sqlite::{Rows, record, seconds},
+    source::procfs::{
+        self,
+        node::{NodeId, Target, Tree},
+    },
+};
+use rusqlite::{Connection, types::ValueRef};
+use std::path::Path;
+
+/// What a query is asked over.
+pub struct Table<'t> {
+    /// The tree.
+    pub tree: &'t Tree,
+    /// The rows.
+    pub nodes: &'t [NodeId],
+    /// Where the tree was read from.
+    pub procfs: &'t Path,
+    /// What the nodes are.
+    pub target: Target,
+    /// When it was read, in nanoseconds since the epoch.
+    pub epoch_ns: i64,
+}
+
+impl Table<'_> {
+    /// What a query says of `record`, which has the columns of `listed` and of those members that the query names.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn ask(&self, sql: &str, listed: &[Member]) -> rusqlite::Result<Vec<Row>> {
+        let mut members = listed.to_vec();
+        members.extend(
+            Member::ALL
+                .into_iter()
+                .filter(|member| !listed.contains(member) && !member.is_procpaths() && names(sql, *member)),
+        );
+        let columns = columns(&members);
+        let host = procfs::host(self.procfs, procfs::SYS_ROOT.as_ref());
+        let mut connection = Connection::open_in_memory()?;
+        record::create(&mut connection, &columns, &meta(&host, self.procfs, self.target, &members))?;
+        let fill = connection.transaction()?;
+        {
+            let mut rows = Rows::new(&fill, &columns, seconds(self.epoch_ns))?;
+            for node in self.nodes {
+                rows.add(columns.iter().map(|column| self.tree.value(*node, column)))?;
+            }
+        }
+        fill.commit()?;
+        let mut statement = connection.prepare(sql)?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut answer = Vec::new();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cells = names.iter().enumerate();
+            answer.push(
+                cells
+                    .map(|(at, name)| Ok((name.clone(), cell(row.get_ref(at)?))))
+                    .collect::<rusqlite::Result<_>>()?,
+            );
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether a query names a column of a member.
+fn names(sql: &str, member: Member) -> bool {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    sql.split(word).any(|word| {
+        let word = word.to_ascii_lowercase();
+        word.strip_prefix(member.name()).is_some_and(|rest| {
+            rest.is_empty() && member.fields().is_empty()
+                || rest.strip_prefix('_').is_some_and(|field| member.field(field).is_some())
+        })
+    })
+}
+
+fn cell(value: ValueRef<'_>) -> Scalar {
+    match value {
+        ValueRef::Null => Scalar::Null,
+        ValueRef::Integer(number) => Scalar::Integer(number.into()),
+        ValueRef::Real(number) => Scalar::Real(number),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Scalar::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+}

@@ -25,6 +25,9 @@ _kpidstat() {
             kpidstat,explore)
                 cmd="kpidstat__subcmd__explore"
                 ;;
+            kpidstat,net)
+                cmd="kpidstat__subcmd__net"
+                ;;
             kpidstat,plot)
                 cmd="kpidstat__subcmd__plot"
                 ;;
@@ -44,7 +47,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor proc csv query record explore plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net proc csv query record explore plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -233,6 +236,80 @@ _kpidstat() {
                     return 0
                     ;;
                 --build-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kpidstat__subcmd__net)
+            opts="-o -d -v -c -t -x -p -s -a -l -b -C -g -P -f -V -h --by --sort --top --where --columns --container --idle --batch --net --net-sockets --dev --nethogs --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --by)
+                    COMPREPLY=($(compgen -W "process connection container remote port" -- "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --top)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --where)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "json ndjson csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -v)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -g)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --net)
+                    COMPREPLY=($(compgen -W "auto tracepoint fexit kprobe sampled pcap" -- "${cur}"))
+                    return 0
+                    ;;
+                --net-sockets)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dev)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -81,12 +81,53 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "doctor" -d 'Says what this machine allows, and what would allow more'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "net" -d 'Traffic of processes, connections, containers, remote addresses or services'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds processes in the tree by JSONPath, and asks SQL about them'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l by -d 'What the rows are' -r -f -a "process\t'Processes'
+connection\t'Connections'
+container\t'Containers'
+remote\t'Remote addresses'
+port\t'Services: protocol and port'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l sort -d 'Sort by this column, largest first; smallest first with - before it or :asc after it' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l top -d 'Only the first N rows' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l where -d 'Only rows for which this holds, like \'tx_bytes > 1000 and protocol == "tcp"\'; names are column ids' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l columns -d 'These columns in this order, by id or head' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s o -d 'Machine-readable output' -r -f -a "json\t'sysstat\'s document'
+ndjson\t'One object per sample and line'
+csv\t'One row per task and sample'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s d -d 'Seconds between refreshes, fractions allowed' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s v -d 'What a trace shows: 0 kB/s, 1 total kB, 2 total bytes, 3 total MB, 4 MB/s, 5 GB/s' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s c -d 'Stop after so many refreshes; 0 for never' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s g -d 'Accepted: processes that ended are told from others with their number without cleaning up' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s P -d 'Only these processes; in a trace the others are one row' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s f -d 'Filter of packets, in pcap\'s language; only for --net pcap' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net -d 'By which means traffic is counted' -r -f -a "auto\t'The best that this machine allows'
+tracepoint\t'The socket layer\'s tracepoints (6.5 and later)'
+fexit\t'What the protocols\' functions return'
+kprobe\t'Breakpoints and sequence numbers'
+sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
+pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l dev -d 'The device to capture on; only for --net pcap' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l container -d 'Container of each row too; JSON always has it, with pod and unit'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l idle -d 'Rows that did nothing in the interval too'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l batch -d 'Tables below each other, on a terminal too'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s t -d 'Trace: after each refresh NAME/PID/UID, sent and received with headers, separated by tabs'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s x -d 'Trace with the rung and what was lost'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s p -d 'Capture packets for other machines too; only for --net pcap'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s s -d 'Sort by what was sent; otherwise by what was received'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s a -d 'All devices; they always are, unless packets are captured'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s l -d 'Command lines instead of names'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s b -d 'In a trace, names without their directories'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s C -d 'UDP too; it always is, unless the program is called nethogs'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l nethogs -d 'Set where the program is called nethogs'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s V -d 'Print the version'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
 csv\t'One line per row'

@@ -5,6 +5,7 @@
 use clap::CommandFactory as _;
 use pidstat_user::{
     cli::Args,
+    column::connection::{FIGURES, MACHINE},
     column::{NO_LETTER, REPORTS, Report, Scope},
     select::name::IDENTITIES,
 };
@@ -43,6 +44,16 @@ fn man() -> io::Result<Vec<u8>> {
             page.extend_from_slice(format!(".TP\n.B {place}\n{help} [{}]\n", column.unit.name()).as_bytes());
         }
     }
+    page.extend_from_slice(b".SS \"kpidstat net\"\n");
+    for figure in FIGURES {
+        let place = if figure.shown == MACHINE {
+            format!("{} (\\-o, \\-\\-columns)", figure.id)
+        } else {
+            figure.head.into()
+        };
+        let help = figure.help.replace('-', "\\-");
+        page.extend_from_slice(format!(".TP\n.B {place}\n{help} [{}]\n", figure.unit.name()).as_bytes());
+    }
     page.extend_from_slice(b".SS \"Names of a row, for \\-\\-where and \\-\\-sort\"\n");
     for identity in &IDENTITIES {
         let help = identity.help.replace('-', "\\-");
@@ -72,6 +83,11 @@ fn columns() -> String {
                 column.help
             );
         }
+    }
+    text.push_str("\n## kpidstat net\n\n| id | head | unit | meaning |\n|---|---|---|---|\n");
+    for figure in FIGURES {
+        let head = if figure.shown == MACHINE { "(`-o`, `--columns`)" } else { figure.head };
+        let _ = writeln!(text, "| `{}` | {head} | {} | {} |", figure.id, figure.unit.name(), figure.help);
     }
     text.push_str("\n## Names of a row, for `--where` and `--sort`\n\n| name | meaning |\n|---|---|\n");
     for identity in &IDENTITIES {

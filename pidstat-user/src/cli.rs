@@ -7,6 +7,7 @@ pub mod csv;
 pub mod doctor;
 pub mod exit;
 pub mod explore;
+pub mod net;
 pub mod output;
 pub mod plan;
 pub mod plot;

@@ -4,6 +4,7 @@
 //! `docs/columns.md` follow by themselves.
 
 mod cgroup;
+pub mod connection;
 mod cpu;
 mod io;
 mod kernel;
@@ -33,12 +34,18 @@ pub enum Unit {
     Kib,
     /// Bytes in the interval.
     Bytes,
+    /// Bytes that are there, or since the start.
+    Size,
     /// A whole number of things.
     Count,
     /// Clock ticks of 10 ms in the interval.
     Ticks,
     /// Milliseconds in the interval.
     Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Seconds.
+    Seconds,
     /// The number of a CPU.
     CpuNumber,
     /// A word.
@@ -54,9 +61,12 @@ impl Unit {
             Unit::KibPerSec => "KiB per second",
             Unit::Kib => "KiB",
             Unit::Bytes => "bytes in the interval",
+            Unit::Size => "bytes",
             Unit::Count => "number",
             Unit::Ticks => "clock ticks (10 ms) in the interval",
             Unit::Milliseconds => "milliseconds in the interval",
+            Unit::Microseconds => "microseconds",
+            Unit::Seconds => "seconds",
             Unit::CpuNumber => "CPU number",
             Unit::Text => "text",
         }
@@ -229,7 +239,9 @@ mod tests {
                 Unit::Pct => "_pct",
                 Unit::KibPerSec => "_kib_per_sec",
                 Unit::Kib => "_kib",
-                Unit::Bytes => "_bytes",
+                Unit::Bytes | Unit::Size => "_bytes",
+                Unit::Microseconds => "_us",
+                Unit::Seconds => "_seconds",
                 Unit::Ticks => "_ticks",
                 Unit::Milliseconds => "_ms",
                 Unit::Count | Unit::CpuNumber | Unit::Text => continue,

@@ -5,6 +5,7 @@ pub mod environment;
 mod explore;
 pub mod forest;
 pub mod meta;
+mod net;
 pub mod plot;
 mod proc;
 mod query;
@@ -15,6 +16,7 @@ use crate::cli::{args::Command, doctor, exit};
 /// Runs a subcommand to its end and says the exit code.
 pub fn run(command: &Command) -> u8 {
     match command {
+        Command::Net(args) => net::run(args),
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),

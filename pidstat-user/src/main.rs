@@ -1,6 +1,5 @@
 //! Parses the command line, runs it, and turns the outcome into an exit code.
 
-use jiff::tz::TimeZone;
 use pidstat_user::{
     cli::{
         Args, Plan, Surroundings,
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     if let Some(command) = &args.command {
         return ExitCode::from(job::run(command));
     }
-    let around = surroundings();
+    let around = Surroundings::of_this_process();
     let mut plan = match Plan::new(&args, &around) {
         Ok(plan) => plan,
         Err(usage) => {
@@ -94,18 +93,9 @@ fn large_blocks_apart() {
 #[cfg(not(target_env = "gnu"))]
 fn large_blocks_apart() {}
 
-fn surroundings() -> Surroundings {
-    Surroundings {
-        terminal_rows: pidstat_user::cli::terminal_rows(),
-        own_pid: std::process::id(),
-        zone: TimeZone::system(),
-        variable: |name| std::env::var(name).ok(),
-    }
-}
-
 /// Runs under sysstat's name: its command line, its words, its exit codes.
 fn as_pidstat(arguments: &[OsString]) -> u8 {
-    let (edition, asked) = sysstat::read(arguments, &surroundings());
+    let (edition, asked) = sysstat::read(arguments, &Surroundings::of_this_process());
     let (mut plan, program) = match asked {
         Ok(Asked::Report(plan, program)) => (plan, program),
         Ok(Asked::Version) => {

@@ -4,6 +4,7 @@
 //! not in the earlier sample starts from zero only if it was born since.
 
 pub mod average;
+pub mod connection;
 pub mod ended;
 pub mod fold;
 pub mod folded;

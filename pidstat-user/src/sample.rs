@@ -97,6 +97,8 @@ pub struct Sample {
     pub connections: Vec<Connection>,
     /// Network devices of the reader's namespace, if connections are asked for.
     pub interfaces: Vec<Interface>,
+    /// Inode number of that namespace.
+    pub netns: u32,
     /// Which source and rung filled this sample, and what was lost.
     pub origin: Origin,
 }

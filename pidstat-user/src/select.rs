@@ -3,6 +3,7 @@
 pub mod expr;
 pub mod follow;
 pub mod jsonpath;
+pub mod line;
 pub mod name;
 mod near;
 pub mod order;

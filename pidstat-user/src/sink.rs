@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod net;
 pub mod plot;
 pub mod pprint;
 pub mod pypidstat;

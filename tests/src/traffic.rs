@@ -296,7 +296,7 @@ pub fn exists(kind: &str, id: u32) -> bool {
 }
 
 /// Waits for one wake-up as an event loop does: poll(2) would tell of any record, edge-triggered epoll tells of wake-ups.
-fn woken(ring: BorrowedFd<'_>, timeout_ms: i32) -> bool {
+pub fn woken(ring: BorrowedFd<'_>, timeout_ms: i32) -> bool {
     // SAFETY: valid structs; the epoll descriptor is closed before returning.
     unsafe {
         let epoll = libc::epoll_create1(0);

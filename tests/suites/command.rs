@@ -4,8 +4,10 @@
 use pidstat_tests::{tool, watcher::Watcher};
 use std::{
     io::Read as _,
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    path::PathBuf,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
 };
@@ -22,15 +24,15 @@ fn as_nobody(arguments: &[&str]) -> Command {
     let mut command = tool::command(arguments);
     // SAFETY: geteuid takes nothing and cannot fail.
     if unsafe { libc::geteuid() } == 0 {
-        // The build folder may be closed to others, so a copy stands where everybody may read.
-        static COPY: OnceLock<PathBuf> = OnceLock::new();
-        let copy = COPY.get_or_init(|| {
-            let copy = std::env::temp_dir().join(format!("kpidstat-test-{}", std::process::id()));
-            // cp writes it, not we: a child forked by another test would hold our descriptor and make it "busy".
-            assert!(Command::new("cp").arg(tool::kpidstat()).arg(&copy).status().unwrap().success());
-            copy
+        // The folder it was built in may be closed to others, the file is not: it is run by descriptor, which every
+        // child inherits.
+        static FILE: OnceLock<OwnedFd> = OnceLock::new();
+        let file = FILE.get_or_init(|| {
+            let file = std::fs::File::open(tool::kpidstat()).unwrap();
+            // SAFETY: the descriptor is open, and what the call returns belongs to nobody else.
+            unsafe { OwnedFd::from_raw_fd(libc::dup(file.as_raw_fd())) }
         });
-        let mut other = Command::new(copy);
+        let mut other = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
         other.args(arguments).env_clear().env("TZ", "UTC").uid(NOBODY).gid(NOBODY);
         command = other;
     }

@@ -1,8 +1,8 @@
 //! What was typed, as clap understands it.
 
 use super::{
-    called, csv::CsvArgs, explore::ExploreArgs, plot::PlotArgs, proc::ProcArgs, pypidstat, query::QueryArgs,
-    record::RecordArgs,
+    called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, plot::PlotArgs, proc::ProcArgs, pypidstat,
+    query::QueryArgs, record::RecordArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -234,6 +234,8 @@ pub struct Args {
 pub enum Command {
     /// Says what this machine allows, and what would allow more
     Doctor,
+    /// Traffic of processes, connections, containers, remote addresses or services
+    Net(Box<NetArgs>),
     /// What one file of the kernel says of processes
     Proc(ProcArgs),
     /// Files stat, status and io of processes and threads as CSV (linuxprocfs.py)

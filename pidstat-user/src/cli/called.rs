@@ -3,16 +3,19 @@
 use std::{ffi::OsString, path::Path};
 
 /// Names, and the subcommand that takes their options; a name without one takes subcommands of its own, as ours does.
-const NAMES: [(&str, Option<&str>); 3] =
-    [("linuxprocfs", Some("csv")), ("linuxprocfs.py", Some("csv")), ("procpath", None)];
+const NAMES: [(&str, &[&str]); 4] = [
+    ("linuxprocfs", &["csv"]),
+    ("linuxprocfs.py", &["csv"]),
+    ("nethogs", &["net", "--nethogs"]),
+    ("procpath", &[]),
+];
 
 /// Puts the subcommand in that the program's name stands for.
 pub(super) fn translate(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let name = arguments.first().and_then(|path| Path::new(path).file_name());
     let procpath = name == Some("procpath".as_ref());
-    let command = NAMES.iter().find(|(called, _)| name == Some((*called).as_ref())).and_then(|(_, to)| *to);
-    if let Some(command) = command {
-        arguments.insert(1, command.into());
+    if let Some((_, to)) = NAMES.iter().find(|(called, _)| name == Some((*called).as_ref())) {
+        arguments.splice(1..1, to.iter().map(Into::into));
     }
     if procpath {
         level_behind_command(&mut arguments);

@@ -17,6 +17,16 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Those of this process.
+    pub fn of_this_process() -> Surroundings {
+        Surroundings {
+            terminal_rows: super::terminal_rows(),
+            own_pid: std::process::id(),
+            zone: TimeZone::system(),
+            variable: |name| std::env::var(name).ok(),
+        }
+    }
+
     /// The colours: `on` makes them from the changes that the user wants.
     pub fn palette(&self, on: fn(&str) -> Palette) -> Palette {
         let variable = self.variable;

@@ -9,6 +9,8 @@ pub struct Cgroup {
     pub path: Rc<[u8]>,
     /// The container: runtime and short id (`docker/3f4e5d6c7b8a`) or name (`lxc/web`).
     pub container: Option<Rc<[u8]>>,
+    /// The pod of Kubernetes, by its uid.
+    pub pod: Option<Rc<[u8]>>,
     /// The innermost service or scope of systemd (`ssh.service`, `session-3.scope`), unless it is a container's.
     pub unit: Option<Rc<[u8]>>,
 }
@@ -29,6 +31,7 @@ impl Cgroup {
         Cgroup {
             path: path.into(),
             container: container.map(Into::into),
+            pod: parts.iter().rev().find_map(|part| pod(part)).map(Into::into),
             unit: unit.map(|unit| (*unit).into()),
         }
     }
@@ -68,6 +71,15 @@ fn container(parts: &[&[u8]], at: usize) -> Option<Vec<u8>> {
     let service = part.strip_prefix(b"systemd-nspawn@").and_then(|rest| rest.strip_suffix(b".service"));
     let name = service.or_else(|| bare.strip_prefix(b"machine-"))?;
     named(b"machine", name)
+}
+
+/// The uid of the pod that a part names: `podUID`, or `kubepods-burstable-podUID.slice` with `_` for `-`.
+fn pod(part: &[u8]) -> Option<Vec<u8>> {
+    let part = part.strip_suffix(b".slice").unwrap_or(part);
+    let at = if part.starts_with(b"pod") { 0 } else { find(part, b"-pod")? + 1 };
+    let uid = &part[at + 3..];
+    let plausible = !uid.is_empty() && uid.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b'-' | b'_'));
+    plausible.then(|| uid.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect())
 }
 
 fn without_scope(part: &[u8]) -> &[u8] {
@@ -128,6 +140,20 @@ mod tests {
         for (path, container) in cases {
             assert_eq!(shown(path).0, container, "{path}");
         }
+    }
+
+    #[test]
+    fn pods_are_known_by_their_uid() {
+        let pod = |path: &str| {
+            let pod = Cgroup::new(path.as_bytes()).pod;
+            pod.map_or("-".into(), |uid| String::from_utf8(uid.to_vec()).unwrap())
+        };
+        assert_eq!(
+            pod("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a_2b.slice/x"),
+            "1a-2b"
+        );
+        assert_eq!(pod("/kubepods/besteffort/pod1-2-3/ID"), "1-2-3");
+        assert_eq!(pod("/system.slice/podman.service"), "-");
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Sink for Csv {
 }
 
 /// Writes a field, quoted where RFC 4180 wants it.
-fn field(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn field(bytes: &[u8], out: &mut Vec<u8>) {
     if !bytes.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r')) {
         out.extend_from_slice(bytes);
         return;

@@ -112,7 +112,7 @@ impl Json {
         }
         for column in columns {
             let _ = write!(out, ", \"{}\": ", column.json);
-            number(column, self.value(column, row), out);
+            number(column.unit, self.value(column, row), out);
         }
         if self.style.threads {
             out.extend_from_slice(b", \"leader\": ");
@@ -174,7 +174,7 @@ impl Sink for Json {
         if !self.style.plain {
             out.push(b',');
             layout.newline(5, out);
-            about(frame.origin, frame, out);
+            about(frame.origin, frame.before_epoch_ns, frame.now_epoch_ns, out);
         }
         layout.newline(4, out);
         out.push(b'}');
@@ -192,12 +192,12 @@ impl Sink for Json {
 }
 
 /// The object that says where the numbers came from.
-fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
+pub(super) fn about(origin: &Origin, before_epoch_ns: i64, now_epoch_ns: i64, out: &mut Vec<u8>) {
     let _ = write!(
         out,
         "\"kpidstat\": {{\"epoch_ns\": {}, \"interval_ns\": {}, \"source\": \"{}\"",
-        frame.now_epoch_ns,
-        frame.now_epoch_ns - frame.before_epoch_ns,
+        now_epoch_ns,
+        now_epoch_ns - before_epoch_ns,
         origin.source
     );
     match &origin.net_rung {
@@ -220,9 +220,11 @@ fn about(origin: &Origin, frame: &Frame<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}}");
 }
 
-fn number(column: &Column, value: Value, out: &mut Vec<u8>) {
-    let decimals = match column.unit {
+/// Writes a value with the decimals of its unit.
+pub(super) fn number(unit: Unit, value: Value, out: &mut Vec<u8>) {
+    let decimals = match unit {
         Unit::PerSec | Unit::Pct | Unit::KibPerSec => 2,
+        Unit::Seconds => 6,
         _ => 0,
     };
     let _ = match value {

@@ -1,7 +1,7 @@
 //! Text as pidstat prints it.
 
-mod cell;
-mod paint;
+pub(in crate::sink) mod cell;
+pub(in crate::sink) mod paint;
 
 pub use paint::Palette;
 

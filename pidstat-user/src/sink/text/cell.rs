@@ -12,7 +12,7 @@ use std::{fmt, io::Write as _};
 
 /// How values are written.
 #[derive(Clone, Debug)]
-pub(super) struct Cells {
+pub(in crate::sink) struct Cells {
     decimals: usize,
     human: bool,
     absent: Absent,
@@ -20,18 +20,29 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    pub(super) fn new(decimals: usize, human: bool, absent: Absent, palette: Palette) -> Cells {
+    pub(in crate::sink) fn new(decimals: usize, human: bool, absent: Absent, palette: Palette) -> Cells {
         Cells { decimals, human, absent, palette }
     }
 
     /// Writes a value, or an average, right-aligned in its column.
     pub(super) fn put(&self, column: &Column, value: Value, average: bool, out: &mut Vec<u8>) {
-        let width = column.width - 1;
+        self.fill((column.width, column.unit), value, average, out);
+    }
+
+    /// The same for a place of this width, blank included, and unit.
+    pub(in crate::sink) fn fill(
+        &self,
+        (width, unit): (usize, Unit),
+        value: Value,
+        average: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let width = width - 1;
         let value = match value {
-            Value::Missing(why) => match self.absent.number(why, column.unit) {
+            Value::Missing(why) => match self.absent.number(why, unit) {
                 Some(Value::Word(word)) => {
                     // To sysstat the -1 of a count is a number in averages, and no number before.
-                    let class = if average && column.unit == Unit::Count { Class::Name } else { Class::Zero };
+                    let class = if average && unit == Unit::Count { Class::Name } else { Class::Zero };
                     return if self.palette.goes_on_after(word, out) {
                         let _ = write!(out, " {word:>width$}");
                         self.palette.stop(out);
@@ -44,7 +55,7 @@ impl Cells {
             },
             known => known,
         };
-        match (value, column.unit) {
+        match (value, unit) {
             (Value::Missing(Missing::DoesNotApply), Unit::CpuNumber) => {
                 self.painted(Class::Id, format_args!(" {:>width$}", "-"), out);
             }
@@ -70,7 +81,7 @@ impl Cells {
                 self.painted(class, format_args!(" {number:>width$}"), out);
             }
             (Value::Real(number), Unit::Pct) => self.percent(number, width, out),
-            (Value::Real(number), Unit::PerSec | Unit::KibPerSec) => {
+            (Value::Real(number), Unit::PerSec | Unit::KibPerSec | Unit::Seconds) => {
                 self.real(number, self.decimals, width, out);
             }
             // An average of whole numbers.
@@ -79,19 +90,19 @@ impl Cells {
     }
 
     /// Writes text in the colour of its class.
-    pub(super) fn painted(&self, class: Class, text: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    pub(in crate::sink) fn painted(&self, class: Class, text: fmt::Arguments<'_>, out: &mut Vec<u8>) {
         self.palette.start(class, out);
         let _ = out.write_fmt(text);
         self.palette.stop(out);
     }
 
     /// Ends a line whose last text may still be in its colour.
-    pub(super) fn end_line(&self, out: &mut Vec<u8>) {
+    pub(in crate::sink) fn end_line(&self, out: &mut Vec<u8>) {
         self.palette.end_line(out);
     }
 
     /// Writes raw bytes in the colour of their class.
-    pub(super) fn bytes<const N: usize>(&self, class: Class, text: [&[u8]; N], out: &mut Vec<u8>) {
+    pub(in crate::sink) fn bytes<const N: usize>(&self, class: Class, text: [&[u8]; N], out: &mut Vec<u8>) {
         self.palette.start(class, out);
         text.iter().for_each(|part| out.extend_from_slice(part));
         self.palette.stop(out);

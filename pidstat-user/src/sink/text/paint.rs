@@ -2,7 +2,7 @@
 
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(in crate::sink) enum Class {
     /// A user, process, thread or CPU number (letter I).
     Id,
     /// A value that is not zero, a process name (N).

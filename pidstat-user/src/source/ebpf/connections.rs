@@ -4,7 +4,7 @@ use crate::{
     sample::{Cgroup, Connection, Facts, Missing, Reading, Sample, TaskKey},
     source::procfs::{Reader, groups::Groups, interface},
 };
-use std::{collections::HashMap, path::Path, rc::Rc};
+use std::{collections::HashMap, os::unix::fs::MetadataExt, path::Path, rc::Rc};
 
 /// Samples after which a process' group is read again; few processes ever change it.
 const READ_AGAIN: u64 = 8;
@@ -16,6 +16,7 @@ pub(super) struct Connections {
     of_sockets: Groups,
     of_processes: HashMap<TaskKey, Known>,
     sample: u64,
+    netns: u32,
 }
 
 #[derive(Debug)]
@@ -32,12 +33,15 @@ impl Connections {
             of_sockets: Groups::new(proc_root),
             of_processes: HashMap::new(),
             sample: 0,
+            netns: std::fs::metadata(proc_root.join("self/ns/net"))
+                .map_or(0, |about| u32::try_from(about.ino()).unwrap_or(0)),
         }
     }
 
     /// Completes the connections of a sample.
     pub(super) fn fill(&mut self, reader: &mut Reader, out: &mut Sample) {
         interface::read(reader, &mut out.interfaces);
+        out.netns = self.netns;
         if !self.with_groups {
             return;
         }

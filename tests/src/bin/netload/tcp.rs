@@ -26,6 +26,7 @@ pub fn run(case: &str, family: Family) -> bool {
         "reset" => pair(family, send_until_error, read_some_then_reset),
         "threads" => pair(family, threads, |mut s| Did::received(read_all(&mut s, 2003))),
         "short" => short(family, 1009),
+        "many" => short(family, 10_007),
         "reconnect" => reconnect(family),
         "old" => old(family),
         "segments" => segments(family, 1),

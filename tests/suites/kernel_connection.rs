@@ -1,0 +1,241 @@
+//! Connections one by one, against what the kernel tells their own processes. Needs root; nothing is skipped.
+
+use pidstat_tests::traffic::{Load, Report, woken};
+use pidstat_user::{
+    clock::Clock,
+    rate::connection::changes,
+    sample::{Connection, Facts, Moved, Sample, Want},
+    source::{Source, ebpf::EbpfSource},
+};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+};
+
+/// The source, and the samples before and after whatever happened.
+struct Watch {
+    source: EbpfSource,
+    before: Sample,
+    now: Sample,
+}
+
+impl Watch {
+    fn start() -> Watch {
+        let facts = Facts::OWNER | Facts::TRAFFIC | Facts::CONNECTIONS;
+        let want = Want { facts, ..Want::default() };
+        let source = EbpfSource::open("/proc".as_ref(), "/sys".as_ref(), &want).expect("the eBPF source");
+        let mut watch = Watch { source, before: Sample::default(), now: Sample::default() };
+        watch.source.sample(&Clock::Real, None, &mut watch.before).expect("sample");
+        watch
+    }
+
+    /// Runs a workload within one interval, as the engine does: what the ring holds is taken when it wakes.
+    fn run(&mut self, args: &[&str]) -> Vec<Report> {
+        let mut load = Load::start(args);
+        while load.running() {
+            if self.source.wakeup().is_some_and(|ring| woken(ring, 20)) {
+                self.source.drain();
+            }
+        }
+        load.finish()
+    }
+
+    fn sample(&mut self) {
+        self.source.sample(&Clock::Real, Some(&self.before), &mut self.now).expect("sample");
+    }
+
+    fn changes(&self) -> Vec<(&Connection, Moved)> {
+        changes(&self.before, &self.now).map(|change| (change.now, change.gain.expect("forward"))).collect()
+    }
+
+    fn of(&self, cookie: u64) -> &Connection {
+        let found: Vec<_> = self.now.connections.iter().filter(|one| one.key.cookie == cookie).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0]
+    }
+
+    fn nothing_lost(&self) {
+        let losses = self.now.origin.losses.named();
+        assert!(losses.iter().all(|(name, lost)| *lost == 0 || *name == "inconsistent"), "{losses:?}");
+    }
+}
+
+fn netns() -> u32 {
+    std::fs::metadata("/proc/self/ns/net").unwrap().ino().try_into().unwrap()
+}
+
+fn option<T: Default>(socket: &impl AsRawFd, level: i32, name: i32) -> T {
+    let mut value = T::default();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `value`.
+    let done = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    };
+    assert_eq!(done, 0, "getsockopt {name}");
+    value
+}
+
+fn cookie(socket: &impl AsRawFd) -> u64 {
+    option(socket, libc::SOL_SOCKET, libc::SO_COOKIE)
+}
+
+/// `struct tcp_info` as far as it is looked at, in words.
+#[derive(Clone, Copy, Debug)]
+struct TcpInfo([u32; 48]);
+
+impl Default for TcpInfo {
+    fn default() -> TcpInfo {
+        TcpInfo([0; 48])
+    }
+}
+
+impl TcpInfo {
+    fn rtt_us(&self) -> u32 {
+        self.0[17]
+    }
+
+    fn cwnd(&self) -> u32 {
+        self.0[20]
+    }
+
+    fn retransmits(&self) -> u32 {
+        self.0[25]
+    }
+}
+
+#[test]
+fn ten_thousand_connections_in_one_interval_are_all_there() {
+    for netns_word in [None, Some("netns")] {
+        let mut watch = Watch::start();
+        let args: Vec<&str> = ["many", "4"].into_iter().chain(netns_word).collect();
+        let reports = watch.run(&args);
+        watch.sample();
+        watch.nothing_lost();
+        assert_eq!(reports.len(), 2);
+        for report in &reports {
+            let rows: Vec<_> =
+                watch.changes().into_iter().filter(|(one, _)| one.key.owner.tgid == report.pid).collect();
+            let sum = rows.iter().fold(Moved::default(), |sum, (_, gain)| sum.plus(*gain));
+            assert_eq!((sum.tx_bytes, sum.rx_bytes), (report.tx, report.rx), "{netns_word:?} {report:?}");
+            assert_eq!(rows.len(), 10_007, "{netns_word:?} {report:?}");
+            let bytes = [report.tx / 10_007, report.rx / 10_007];
+            for (one, gain) in &rows {
+                assert_eq!([gain.tx_bytes, gain.rx_bytes], bytes, "{one:?}");
+                assert!(one.closed && one.opened_ns.is_ok(), "{one:?}");
+                assert_eq!(one.netns == netns(), netns_word.is_none(), "{one:?}");
+                assert!(one.local.ip().is_loopback() && one.remote.unwrap().ip().is_loopback(), "{one:?}");
+            }
+            let names: std::collections::HashSet<String> =
+                rows.iter().map(|(one, _)| one.conn_key()).collect();
+            // Ports may be used again within the interval, but not often.
+            assert!(names.len() > 5_000, "{} names", names.len());
+        }
+    }
+}
+
+#[test]
+fn a_connection_is_what_its_own_process_is_told_it_is() {
+    for (bind, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "::ffff:127.0.0.1")] {
+        let mut watch = Watch::start();
+        let listener = TcpListener::bind(bind).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut client = TcpStream::connect((to.parse::<std::net::IpAddr>().unwrap(), port)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(&[1; 50_021]).unwrap();
+        let mut first = [0; 20_011];
+        server.read_exact(&mut first).unwrap();
+        server.write_all(&[2; 7]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        watch.sample();
+        for (socket, other) in [(&client, &server), (&server, &client)] {
+            let row = watch.of(cookie(socket));
+            let canonical = |address: std::net::SocketAddr| {
+                std::net::SocketAddr::new(address.ip().to_canonical(), address.port())
+            };
+            assert_eq!(row.local, canonical(socket.local_addr().unwrap()));
+            assert_eq!(row.remote, Some(canonical(socket.peer_addr().unwrap())));
+            assert_eq!(row.conn_key(), format!("{}-{}", row.local, canonical(other.local_addr().unwrap())));
+            assert_eq!((row.protocol_name(), row.state_name(), row.closed), ("tcp", "ESTAB", false));
+            assert_eq!((row.key.owner.tgid, row.netns), (std::process::id(), netns()));
+            let mut unread = 0;
+            // SAFETY: FIONREAD fills an int.
+            assert_eq!(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut unread) }, 0);
+            let stream = row.stream.unwrap();
+            assert_eq!(stream.unread_bytes, u32::try_from(unread).unwrap());
+            let info: TcpInfo = option(socket, libc::IPPROTO_TCP, libc::TCP_INFO);
+            assert_eq!((stream.rtt_us, stream.cwnd_segments), (info.rtt_us(), info.cwnd()), "{info:?}");
+            assert_eq!(row.moved.retransmits, u64::from(info.retransmits()));
+            assert!(row.age_ns(watch.now.uptime_ns).unwrap() < 10_000_000_000);
+        }
+        let sides = [&client, &server].map(|socket| watch.of(cookie(socket)).moved);
+        assert_eq!(sides.map(|moved| (moved.tx_bytes, moved.rx_bytes)), [(50_021, 0), (7, 20_011)]);
+    }
+}
+
+#[test]
+fn bytes_that_cannot_leave_are_unsent() {
+    let mut watch = Watch::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_server, _) = listener.accept().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while let Ok(count) = client.write(&[0; 65_536]) {
+        sent += count as u64;
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    watch.sample();
+    let row = watch.of(cookie(&client));
+    let mut queued = 0;
+    // SAFETY: SIOCOUTQ (TIOCOUTQ) fills an int: what is unsent or not acknowledged.
+    assert_eq!(unsafe { libc::ioctl(client.as_raw_fd(), libc::TIOCOUTQ, &raw mut queued) }, 0);
+    let stream = row.stream.unwrap();
+    assert_eq!(stream.unsent_bytes + stream.unacked_bytes, u32::try_from(queued).unwrap());
+    assert!(stream.unsent_bytes > 0 && row.moved.tx_bytes == sent, "{row:?}");
+}
+
+#[test]
+fn datagrams_have_rows_with_and_without_a_remote_end() {
+    let mut watch = Watch::start();
+    let inbox = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
+    bound.connect(inbox.local_addr().unwrap()).unwrap();
+    for _ in 0..3 {
+        free.send_to(&[0; 101], inbox.local_addr().unwrap()).unwrap();
+        bound.send(&[0; 13]).unwrap();
+    }
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closed_cookie = cookie(&closed);
+    closed.send_to(&[0; 17], inbox.local_addr().unwrap()).unwrap();
+    drop(closed);
+    watch.sample();
+    let free = watch.of(cookie(&free));
+    assert_eq!((free.remote, free.moved.tx_bytes, free.moved.tx_messages), (None, 303, 3));
+    assert!(free.conn_key().ends_with("-*") && free.protocol_name() == "udp");
+    let bound = watch.of(cookie(&bound));
+    assert_eq!((bound.remote, bound.moved.tx_bytes), (Some(inbox.local_addr().unwrap()), 39));
+    assert_eq!(watch.of(closed_cookie).moved.tx_bytes, 17);
+}
+
+#[test]
+fn a_shared_socket_has_a_row_for_each_of_its_processes() {
+    for case in ["fork-readers", "fork-writers", "passed"] {
+        let mut watch = Watch::start();
+        let reports = watch.run(&[case, "4"]);
+        watch.sample();
+        for report in &reports {
+            let rows = watch.changes().into_iter().filter(|(one, _)| one.key.owner.tgid == report.pid);
+            let sum = rows.fold(Moved::default(), |sum, (_, gain)| sum.plus(gain));
+            assert_eq!((sum.tx_bytes, sum.rx_bytes), (report.tx, report.rx), "{case} {report:?}");
+        }
+        let mut users = std::collections::HashMap::<u64, u32>::new();
+        for one in watch.now.connections.iter().filter(|one| one.key.owner.tgid != 0) {
+            *users.entry(one.key.cookie).or_default() += u32::from(one.moved != Moved::default());
+        }
+        // One of two readers can be faster and take it all.
+        let shared = users.values().any(|count| *count > 1);
+        assert!(shared || case == "fork-readers", "{case}: no socket with two users");
+    }
+}

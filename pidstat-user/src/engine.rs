@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Ended, Folded, Forest, Row, Span},
+    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span},
     sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
@@ -302,6 +302,11 @@ impl<'a> Run<'a> {
         };
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
+        let check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
+            let departed = rate::departed(before, &self.now, &span);
+            let all = rate::pairs(before, &self.now, &span, false).chain(departed);
+            Check::between(before, &self.now, all)
+        });
         let rows = rows(self.plan, before, &self.now, &span, sums);
         let folded;
         let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.want.exited {
@@ -327,6 +332,8 @@ impl<'a> Run<'a> {
             before_epoch_ns: before.epoch_ns,
             now_epoch_ns: self.now.epoch_ns,
             origin: &self.now.origin,
+            own_cpu_ns: rate::own_cpu_ns(before, &self.now),
+            check,
         };
         if averages {
             self.sink.averages(&frame, &mut self.out);

@@ -4,6 +4,7 @@
 //! not in the earlier sample starts from zero only if it was born since.
 
 pub mod average;
+pub mod check;
 pub mod connection;
 pub mod ended;
 pub mod fold;
@@ -13,12 +14,18 @@ pub mod recorded;
 pub mod tree;
 
 pub use average::{Averages, Sums};
+pub use check::Check;
 pub use ended::Ended;
 pub use folded::Folded;
 pub use pair::{departed, pairs};
 pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};
+
+/// CPU time that the tool itself used between two samples, if both say.
+pub fn own_cpu_ns(before: &Sample, now: &Sample) -> Option<u64> {
+    now.origin.cost?.cpu_ns.checked_sub(before.origin.cost?.cpu_ns)
+}
 
 /// The span between two samples, in the units that the formulas need.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ pub mod tree;
 pub use cgroup::Cgroup;
 pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
-pub use system::{Host, Losses, Origin, System};
+pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
     Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic,
 };

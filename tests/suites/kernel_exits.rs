@@ -264,3 +264,34 @@ fn ended_processes_are_shown_hidden_or_folded() {
     let group = |row: &serde_json::Value| row["exited"] != true || row["PID"] == "0";
     assert!(command.2.iter().all(group), "{command:#?}");
 }
+
+/// The oracle is /proc/stat, which counts the ticks of CPUs and not of tasks. Ten seconds of two CPUs are 2 000 ticks, so
+/// that a tick at either end is far below the percent that is asked for.
+#[test]
+fn cpu_time_is_conserved_under_mixed_load() {
+    let sink = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = sink.local_addr().expect("its address").port().to_string();
+    let mut check = Command::new(tool::kpidstat());
+    check.args(["--source", "ebpf", "-o", "ndjson", "--check", "-u", "10", "1"]);
+    let check = check.stdout(Stdio::piped()).spawn().expect("kpidstat");
+    // Short lives for as long as it watches, and threads that come and go.
+    let mut storm = Load::start(&["storm", "3000", "16", &port]);
+    let said = storm.listen();
+    let waits = Load::start(&["waits"]);
+    let out = check.wait_with_output().expect("kpidstat");
+    drop(waits);
+    let jobs = said.join().expect("its output").len();
+    let sample: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one object");
+    let (books, own) = (&sample["kpidstat"]["check"], &sample["kpidstat"]["self"]);
+    println!("{jobs} jobs; {books} {own}");
+    let found = books["found_pct"].as_f64().expect("books");
+    assert!((99.0..=101.0).contains(&found), "{books}");
+    let number =
+        |of: &serde_json::Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name}: {of}"));
+    assert!(number(books, "tasks_switches") <= number(books, "machine_switches") * 101 / 100, "{books}");
+    assert!(number(books, "tasks_switches") > number(books, "machine_switches") / 4, "{books}");
+    // The tool's own books: it takes milliseconds, and it has room for whoever dies.
+    assert!(number(own, "cpu_ns") > 100_000 && number(own, "sample_ns") > 10_000, "{own}");
+    assert!(number(own, "resident_bytes") > 1 << 20 && number(own, "exit_map_used") > 0, "{own}");
+    assert!(number(own, "exit_map_used") < number(own, "exit_map_room"), "{own}");
+}

@@ -154,6 +154,14 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", conflicts_with = "epoch", help_heading = "Output")]
     pub time_format: Option<String>,
 
+    /// Also print what kpidstat itself costs: CPU, memory, time of a sample, losses
+    #[arg(long = "self", help_heading = "Output")]
+    pub own_cost: bool,
+
+    /// Also compare the sum of all processes with what the machine counted: CPU, context switches, disks
+    #[arg(long, help_heading = "Output")]
+    pub check: bool,
+
     /// %CPU of all CPUs together instead of one
     #[arg(short = 'I', action = ArgAction::Count, help_heading = "Output")]
     pub of_machine: u8,

@@ -142,6 +142,17 @@ impl Plan {
         if exited == Exited::Fold(FoldTo::Cgroup) {
             facts |= Facts::CGROUP;
         }
+        if args.own_cost || args.output.is_some() {
+            facts |= Facts::COST;
+        }
+        if args.check {
+            if pids.is_some() || interval.is_none() {
+                return Err(Usage(
+                    "--check is about all processes during an interval: no -p, and an interval".into(),
+                ));
+            }
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
+        }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
         }

@@ -39,6 +39,10 @@ impl Facts {
     pub const CGROUP: Facts = Facts(1 << 17);
     /// The owner is the effective user rather than the real one (`status`).
     pub const EFFECTIVE: Facts = Facts(1 << 20);
+    /// What the whole machine did, to be compared with the sum of all processes (`stat`, `diskstats`).
+    pub const MACHINE: Facts = Facts(1 << 23);
+    /// What the tool itself costs.
+    pub const COST: Facts = Facts(1 << 22);
     /// Every connection, and the network devices.
     pub const CONNECTIONS: Facts = Facts(1 << 24);
     /// The control group of every connection's process.

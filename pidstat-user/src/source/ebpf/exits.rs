@@ -18,7 +18,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
 };
-use pidstat_common::exit::{Ended, ExitCounts, GroupEntry, UNSEEN};
+use pidstat_common::exit::{Ended, ExitCounts, GROUPS_MAX, GroupEntry, UNSEEN};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How long after the end of a process its record is waited for.
@@ -44,6 +44,9 @@ pub struct Exits {
     waiting: (u64, u64),
     /// Processes whose record never came.
     unseen: u64,
+    /// Entries of the map that its own side counts, and how many of them were taken out.
+    remembered: u64,
+    taken: u64,
     _hooks: Ebpf,
 }
 
@@ -78,8 +81,20 @@ impl Exits {
             ended: (0, None),
             waiting: (0, 0),
             unseen: 0,
+            remembered: 0,
+            taken: 0,
             _hooks: object.into_ebpf(),
         })
+    }
+
+    /// The programs that run by themselves.
+    pub fn programs(&self) -> &[OwnedFd] {
+        &self.programs
+    }
+
+    /// How many processes are remembered now, and how many can be.
+    pub fn fill(&self) -> (u64, u64) {
+        (self.remembered.saturating_sub(self.taken), GROUPS_MAX as u64)
     }
 
     /// Takes the records over, so that the ring never fills.
@@ -95,6 +110,7 @@ impl Exits {
     fn look_aside(&mut self) -> Result<ExitCounts, MapError> {
         let counts = self.counts.get(&0, 0)?;
         (self.ended.0, self.waiting.0) = (counts.ended, counts.waiting);
+        self.remembered = counts.groups;
         if self.waiting.0 != self.waiting.1 {
             self.clear_aside();
         }
@@ -167,6 +183,7 @@ impl Exits {
             // SAFETY: ps_groups was made with u64 and `GroupEntry`.
             let entry = unsafe { entry::take::<u64, GroupEntry>(self.groups.fd().as_fd(), &key) };
             // Meanwhile it may have been freed, and sent its record.
+            self.taken += u64::from(matches!(entry, Ok(Some(_))));
             if let Ok(Some(entry)) = entry
                 && missing(&entry, out, shape)
             {

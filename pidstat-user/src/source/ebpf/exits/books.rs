@@ -16,6 +16,7 @@ use crate::{
     source::procfs::{Users, groups::Groups},
 };
 use pidstat_common::exit::Ended;
+use std::collections::HashMap;
 
 /// How long the last row of a process waits for its record, after which the record must be lost.
 const LEAVING_NS: u64 = 10_000_000_000;
@@ -42,9 +43,21 @@ pub struct Books {
     reaped_before: Vec<(TaskKey, u64)>,
     /// Traffic of processes without a row, and since when.
     held: Vec<(Task, u64)>,
+    /// Time, as the tick saw it, of all processes that are in no walk any more.
+    pub gone_ns: u64,
+    /// How much of that is of those whose record is still to come, by number and start.
+    leaving: HashMap<(u32, u64), u64>,
 }
 
 impl Books {
+    /// These processes were in the last walk but one and not in the last.
+    pub fn left(&mut self, gone: &[((u32, u64), u64)]) {
+        for (who, ticks_ns) in gone {
+            self.gone_ns += ticks_ns;
+            self.leaving.insert(*who, *ticks_ns);
+        }
+    }
+
     /// A record came.
     pub fn arrived(&mut self, record: Ended) {
         self.arrived.push(record);
@@ -173,6 +186,11 @@ impl Books {
                 }
             };
             let last = position(&out.departed, key);
+            let leaving = self.leaving.remove(&(record.pid, record.start_ns));
+            if leaving.is_some() || record.start_ns >= self.begun_ns {
+                let ticks_ns = record.utime.saturating_add(record.stime);
+                self.gone_ns += ticks_ns.saturating_sub(leaving.unwrap_or(0));
+            }
             if !wanted || last.is_err() && record.start_ns < self.begun_ns {
                 continue;
             }

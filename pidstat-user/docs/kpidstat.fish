@@ -193,7 +193,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l no-browser
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand explore" -l reinstall -d 'Accepted for Procpath\'s sake; there is nothing to install'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s d -l database-file -d 'The recording to read' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s f -l plot-file -d 'The plot to write: .svg, .png, or .csv with the points of every line; - is standard output' -r -F
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s q -l query-name -d 'A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait, or of our recordings rxbs, txbs, rxps, txps, tcp, sockets, runq, iodelay; two of them get an axis each' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-query-file -d 'An SQL query in a file, with the columns ts, pid and value; it may use :after, :before and :pid_list' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -l custom-value-expr -d 'An SQL expression over the columns of a recorded row' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand plot" -s a -l after -d 'Only points from this time on, in UTC, like 2000-01-01T00:00:00' -r

@@ -104,12 +104,52 @@ fn a_process_with_a_used_number_is_another_process() {
 }
 
 #[test]
+fn intervals_without_a_row_are_intervals_without_activity() {
+    let dir = tempfile::tempdir().unwrap();
+    recording(&dir.path().join("x"), "sh");
+    let (said, code) = refused(dir.path(), &["-d", "x", "-q", "txbs"]);
+    assert!(code == Some(1) && said.contains("there is no tx_kib_per_sec in a table rate"), "{said}");
+    Connection::open(dir.path().join("x"))
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE sample (sample_id INTEGER PRIMARY KEY, ts REAL);
+             INSERT INTO sample SELECT NULL, ts FROM record GROUP BY ts;
+             CREATE TABLE rate (sample_id, ts, pid, tid, start_ticks, comm, tx_kib_per_sec, wait_pct);
+             INSERT INTO rate SELECT sample_id, ts, 7, 0, 1, 'sender', 2, NULL FROM sample WHERE sample_id IN (3, 5);
+             INSERT INTO rate SELECT sample_id, ts, 7, 8, 1, 'thread', 9, NULL FROM sample;",
+        )
+        .unwrap();
+    let output = plot(dir.path(), &["-d", "x", "-q", "txbs", "--csv", "-f", "-"]);
+    let shown = text(&output.stdout);
+    let points: Vec<(&str, &str)> = shown
+        .lines()
+        .skip(1)
+        .map(|line| line.rsplit_once(',').unwrap())
+        .map(|(front, value)| (front.rsplit_once(',').unwrap().1, value))
+        .collect();
+    assert_eq!(
+        points,
+        [
+            ("1795262401", "0"),
+            ("1795262402", "2048"),
+            ("1795262403", "0"),
+            ("1795262404", "2048"),
+            ("1795262405", "0")
+        ]
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_what_would() {
     let dir = tempfile::tempdir().unwrap();
     recording(&dir.path().join("x"), "sh");
     let cases: [(&str, i32, &str); 12] = [
         ("-d x", 2, "No query to plot"),
-        ("-d x -q nope", 2, "Unknown query nope; there are cpu, rss, pss, uss, swap, fd, rbs, wbs, wait"),
+        (
+            "-d x -q nope",
+            2,
+            "Unknown query nope; there are cpu, rss, pss, uss, swap, fd, rbs, wbs, wait, rxbs",
+        ),
         ("-d x -q cpu -q rss -q fd", 2, "More than 2 queries to plot on 2 Y axes"),
         ("-d x -q cpu --style Nope", 2, "Unknown style Nope; there are DefaultStyle, DarkStyle"),
         ("-d x -q cpu --formatter nope", 2, "Unknown formatter nope; there are human_readable, default"),

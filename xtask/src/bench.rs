@@ -5,6 +5,7 @@ mod bars;
 mod contender;
 mod measure;
 mod network;
+mod plot;
 mod results;
 mod table;
 
@@ -159,7 +160,15 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
             Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
         }
     }
-    for station in &stations {
+    // `--only plot` is about these alone.
+    if !part || (only == Some("plot") && at.is_none()) {
+        say("bench: plots");
+        match plot::measure(&field.kpidstat) {
+            Ok(plots) => results.plots = plots,
+            Err(why) => results.missing.push(("plots".to_owned(), format!("{why:#}"))),
+        }
+    }
+    for station in stations.iter().filter(|_| !field.contenders.is_empty()) {
         say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
         measure_at(station, &field, deadline, &mut results)?;
     }

@@ -31,7 +31,8 @@ pub struct PlotArgs {
     #[arg(long, help_heading = "Files")]
     pub csv: bool,
 
-    /// A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait; two of them get an axis each
+    /// A built-in query: cpu, rss, pss, uss, swap, fd, rbs, wbs, wait, or of our recordings rxbs, txbs, rxps, txps, tcp,
+    /// sockets, runq, iodelay; two of them get an axis each
     #[arg(short = 'q', long = "query-name", value_name = "NAME", help_heading = "Queries")]
     pub query_names: Vec<String>,
 

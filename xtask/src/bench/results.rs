@@ -5,6 +5,7 @@ use super::{
     contender::{Contender, Reports},
     measure::Run,
     network::Trip,
+    plot::Plot,
 };
 
 /// Everything of one bench.
@@ -16,6 +17,8 @@ pub struct Results {
     pub calls: Vec<(usize, f64)>,
     /// Round trips.
     pub trips: Vec<Trip>,
+    /// Plots.
+    pub plots: Vec<Plot>,
     /// What could not be measured: what, and why.
     pub missing: Vec<(String, String)>,
 }

@@ -5,6 +5,7 @@ use super::{
     bars::Bar,
     contender::Contender,
     network::{GAMES, WATCHERS},
+    plot,
     results::Results,
 };
 use std::fmt::Write as _;
@@ -72,12 +73,13 @@ pub fn render(
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
     section("CPU time of a round trip over loopback, in microseconds", &trips(results));
+    let head = ["", "processes x samples", "CPU time", "elapsed"].map(str::to_owned);
+    section("A plot of a recording", &table(&head, &plot::rows(&results.plots)));
     let judged: Vec<Vec<String>> = bars
         .iter()
         .map(|bar| {
-            let kind = if bar.binding { "issue 2" } else { "issue 5, goal" };
             let measured = bar.measured.clone().unwrap_or_else(|| "–".to_owned());
-            vec![bar.what.clone(), kind.to_owned(), measured, bar.word().to_owned()]
+            vec![bar.what.clone(), bar.asked.to_owned(), measured, bar.word().to_owned()]
         })
         .collect();
     let head = ["what", "asked by", "measured", ""].map(str::to_owned);

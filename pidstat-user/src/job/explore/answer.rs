@@ -47,9 +47,11 @@ pub fn views(path: &Path) -> Answer {
     };
     let views: Vec<Value> = all_views()
         .into_iter()
-        .map(
-            |View { id, title, kind, sql }| json!({"id": id, "title": title, "kind": kind.key(), "sql": sql}),
-        )
+        .map(|View { id, title, kind, sql }| {
+            let query = QUERIES.iter().find(|query| query.name == Some(id));
+            let there = query.is_none_or(|query| read::there(&database, query).is_ok());
+            json!({"id": id, "title": title, "kind": kind.key(), "sql": sql, "there": there})
+        })
         .collect();
     let answer = json!({
         "file": path.file_name().unwrap_or_default().to_string_lossy(),

@@ -1,4 +1,4 @@
-//! The views of a recording: Procpath's sixteen.
+//! The views of a recording: Procpath's sixteen, and our queries.
 
 use crate::job::plot::query::QUERIES;
 
@@ -102,7 +102,7 @@ WHERE read_bytes >= 0 AND write_bytes >= 0
 GROUP BY stat_comm, ts
 ORDER BY stat_comm, ts";
 
-/// All of them, in the order of the list.
+/// All of them, in the order of the list; what a recording lacks is there all the same, and says so.
 pub fn views() -> Vec<View> {
     let lines = QUERIES.iter().filter_map(|query| {
         Some(View { id: query.name?, title: query.title, kind: Kind::Lines, sql: query.sql() })

@@ -9,6 +9,10 @@ pub enum Measure<'a> {
     PerSecond(&'a str),
     /// An expression in clock ticks, as percents of one CPU's time.
     TicksPct(&'a str),
+    /// A counter in nanoseconds, as percents of the time that passed.
+    NsPct(&'a str),
+    /// A column of the table `rate`, which has a row for each interval in which a process did anything, times a factor.
+    Interval(&'a str, f64),
 }
 
 /// A query over the recorded rows.
@@ -33,8 +37,11 @@ const fn query(
     Query { name: Some(name), title, files, measure }
 }
 
-/// Procpath's nine.
-pub const QUERIES: [Query<'static>; 9] = [
+/// How many of the queries are Procpath's.
+pub const PROCPATHS: usize = 9;
+
+/// Procpath's nine, and ours of the tables that only our recorder makes.
+pub const QUERIES: [Query<'static>; 17] = [
     query("cpu", "CPU Usage, %", &[], Measure::TicksPct("stat_utime + stat_stime")),
     query(
         "rss",
@@ -64,6 +71,14 @@ pub const QUERIES: [Query<'static>; 9] = [
     query("rbs", "Disk Read, B/s", &["io"], Measure::PerSecond("io_read_bytes")),
     query("wbs", "Disk Write, B/s", &["io"], Measure::PerSecond("io_write_bytes")),
     query("wait", "I/O wait, %", &[], Measure::TicksPct("stat_delayacct_blkio_ticks")),
+    query("rxbs", "Network Received, B/s", &[], Measure::Interval("rx_kib_per_sec", 1024.0)),
+    query("txbs", "Network Sent, B/s", &[], Measure::Interval("tx_kib_per_sec", 1024.0)),
+    query("rxps", "Network Received, packets/s", &[], Measure::Interval("rx_packets_per_sec", 1.0)),
+    query("txps", "Network Sent, packets/s", &[], Measure::Interval("tx_packets_per_sec", 1.0)),
+    query("tcp", "TCP Connections", &["net"], Measure::Gauge("net_tcp")),
+    query("sockets", "Open Sockets", &["net"], Measure::Gauge("net_sockets")),
+    query("runq", "Waiting for a CPU, %", &[], Measure::Interval("wait_pct", 1.0)),
+    query("iodelay", "Block I/O Delay, %", &["delay"], Measure::NsPct("delay_block_io_ns")),
 ];
 
 impl Query<'_> {
@@ -79,11 +94,20 @@ impl Query<'_> {
     /// or counter. Rates are made from all of a process's rows; only values may leave out rows by their time.
     pub fn rows(&self, columns: &[String]) -> String {
         let has = |column: &'static str| if columns.iter().any(|c| c == column) { column } else { "NULL" };
+        if let Measure::Interval(column, factor) = self.measure {
+            return format!(
+                "SELECT ts, pid, start_ticks, comm, {column} * {factor:?}\nFROM rate\n\
+                 WHERE tid = 0 AND (:pid_list IS NULL OR instr(:pid_list, ',' || pid || ','))\nORDER BY sample_id"
+            );
+        }
         let (value, times) = match self.measure {
             Measure::Gauge(value) => {
                 (value, "(:after IS NULL OR :after <= ts) AND (:before IS NULL OR ts <= :before)\n  AND ")
             }
-            Measure::PerSecond(value) | Measure::TicksPct(value) => (value, ""),
+            Measure::PerSecond(value)
+            | Measure::TicksPct(value)
+            | Measure::NsPct(value)
+            | Measure::Interval(value, _) => (value, ""),
         };
         // The expression may end in a comment.
         format!(
@@ -111,6 +135,10 @@ impl Query<'_> {
                     "SELECT ts, stat_pid AS pid,\n  {value} AS value\nFROM record\nORDER BY stat_pid, record_id"
                 )
             }
+            Measure::Interval(column, factor) => format!(
+                "SELECT ts, pid, {column} * {factor:?} AS value\nFROM rate\nWHERE tid = 0\nORDER BY pid, sample_id"
+            ),
+            Measure::NsPct(counter) => rate(counter, "1e-7 * "),
             Measure::PerSecond(counter) => rate(counter, ""),
             Measure::TicksPct(counter) => {
                 rate(counter, "100.0 / (SELECT value FROM meta WHERE key = 'clock_ticks') * ")

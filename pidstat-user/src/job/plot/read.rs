@@ -53,6 +53,16 @@ pub enum ReadError {
         /// What was not recorded.
         files: String,
     },
+    /// It was not made by our recorder, or without this report.
+    #[error(
+        "'{title}' requires what kpidstat record writes, with --reports that have it: there is no {column} in a table rate"
+    )]
+    Report {
+        /// The query.
+        title: String,
+        /// What is not there.
+        column: String,
+    },
     /// The recording does not say how long a tick is.
     #[error("the database has no {0} in its table meta")]
     Meta(&'static str),
@@ -79,16 +89,30 @@ pub fn words(error: &rusqlite::Error) -> String {
     }
 }
 
-/// The lines of a query over the recorded rows, by process id.
+/// The columns of the recorded rows, if what a query needs is among them.
 ///
 /// # Errors
-/// When the recording lacks something, or SQLite refuses.
-pub fn lines(database: &Connection, query: &Query<'_>, filter: &Filter) -> Result<Vec<Series>, ReadError> {
+/// When the recording lacks something.
+pub fn there(database: &Connection, query: &Query<'_>) -> Result<Vec<String>, ReadError> {
     let columns = database::columns(database, "record")?;
     let missing: Vec<&str> = query.missing(&columns).collect();
     if !missing.is_empty() {
         return Err(ReadError::Files { title: query.title.into(), files: missing.join(", ") });
     }
+    if let Measure::Interval(column, _) = query.measure
+        && !database::columns(database, "rate")?.iter().any(|there| there == column)
+    {
+        return Err(ReadError::Report { title: query.title.into(), column: column.into() });
+    }
+    Ok(columns)
+}
+
+/// The lines of a query over the recorded rows, by process id.
+///
+/// # Errors
+/// When the recording lacks something, or SQLite refuses.
+pub fn lines(database: &Connection, query: &Query<'_>, filter: &Filter) -> Result<Vec<Series>, ReadError> {
+    let columns = there(database, query)?;
     let ticks_per_second = match query.measure {
         Measure::TicksPct(_) => Some(meta(database, "clock_ticks")?),
         _ => None,
@@ -109,16 +133,17 @@ pub fn lines(database: &Connection, query: &Query<'_>, filter: &Filter) -> Resul
         }
         let value = row.get_ref(4)?;
         let value = match query.measure {
-            Measure::Gauge(_) => number_of(value),
-            Measure::PerSecond(_) | Measure::TicksPct(_) => {
+            Measure::Gauge(_) | Measure::Interval(..) => number_of(value),
+            Measure::PerSecond(_) | Measure::TicksPct(_) | Measure::NsPct(_) => {
                 if counters.len() <= number {
                     counters.resize(number + 1, Recorded::default());
                 }
                 match counters[number].step(start, ts, value.as_i64().ok()) {
                     // In the order of Procpath's SQL, so that the bits are the same.
-                    Step::Counted(count, seconds) => match ticks_per_second {
-                        Some(ticks_per_second) => 100.0 * count / ticks_per_second / seconds,
-                        None => count / seconds,
+                    Step::Counted(count, seconds) => match (ticks_per_second, query.measure) {
+                        (Some(ticks_per_second), _) => 100.0 * count / ticks_per_second / seconds,
+                        (None, Measure::NsPct(_)) => count / 1e7 / seconds,
+                        (None, _) => count / seconds,
                     },
                     Step::First | Step::Missing => f64::NAN,
                 }
@@ -129,8 +154,45 @@ pub fn lines(database: &Connection, query: &Query<'_>, filter: &Filter) -> Resul
         }
     }
     let mut lines = gathered.lines();
+    if matches!(query.measure, Measure::Interval(..)) {
+        fill(database, filter, &mut lines)?;
+    }
     lines.sort_by(|a, b| a.subject.cmp(&b.subject));
     Ok(lines)
+}
+
+/// Adds the intervals in which a process did nothing, of which the table `rate` has no row: those between two of its
+/// rows, and one on either side.
+fn fill(database: &Connection, filter: &Filter, lines: &mut [Series]) -> Result<(), ReadError> {
+    let mut statement = database.prepare("SELECT ts FROM sample ORDER BY sample_id")?;
+    let mut samples: Vec<f64> = Vec::new();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        let chosen = |ts: &f64| {
+            filter.after.is_none_or(|after| after <= *ts) && filter.before.is_none_or(|before| *ts <= before)
+        };
+        samples.extend(moment(row, 0)?.filter(chosen));
+    }
+    // The clock may have been set back.
+    samples.sort_by(f64::total_cmp);
+    for line in lines {
+        let (Some(first), Some(last)) = (line.points.first(), line.points.last()) else { continue };
+        let from = samples.partition_point(|ts| *ts < first.ts).saturating_sub(1);
+        let to = (samples.partition_point(|ts| *ts <= last.ts) + 1).min(samples.len());
+        let mut known = std::mem::take(&mut line.points).into_iter().peekable();
+        for ts in &samples[from.min(to)..to] {
+            let mut some = false;
+            while let Some(point) = known.next_if(|point| point.ts <= *ts) {
+                line.points.push(point);
+                some = true;
+            }
+            if !some {
+                line.points.push(Point { ts: *ts, value: 0.0 });
+            }
+        }
+        line.points.extend(known);
+    }
+    Ok(())
 }
 
 /// The lines of a custom query, in its order, for each of its columns of values.

@@ -101,7 +101,11 @@ async function begin() {
     $('before').placeholder = place(about.last);
     for (const [kind, title] of groups) {
       element('h2', title, $('views'));
-      for (const v of views.filter(v => v.kind === kind)) element('a', v.title, $('views')).href = '#' + v.id;
+      for (const v of views.filter(v => v.kind === kind)) {
+        const link = element('a', v.title, $('views'));
+        link.href = '#' + v.id;
+        if (!v.there) link.className = 'missing';
+      }
     }
     choose();
   } catch (error) {

@@ -107,6 +107,8 @@ pub struct NetOffsets {
     pub bytes_acked: u32,
     /// `sock.__sk_common.skc_cookie`, u64.
     pub sk_cookie: u32,
+    /// `sock.sk_type`, u16.
+    pub sk_type: u32,
     /// Not an offset: 1 if no hook counts bytes, so that records take them from the sequence numbers.
     pub sampled: u32,
     /// Not an offset: 1 if breakpoints count bytes, by turns.
@@ -373,7 +375,7 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 53 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 54 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<SockName>() == 64);
 const _: () = assert!(size_of::<SockCounters>() == 184);

@@ -47,7 +47,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --self --check --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net proc csv query record explore plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --delay --delayacct --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --self --check --human --dec --style --dev --source --net --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net proc csv query record explore plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= net-sockets= procfs= root= replay= debug-bpf e= help V/version
+    string join \n u r s d w v R n delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= net-sockets= procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -68,6 +68,8 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s w -d 'Context switche
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and open files'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delay -d 'Delays: waiting for a CPU, storage, swap, memory; - where the kernel does not measure'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s t -d 'Threads too'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l tree -d 'Each process with all its descendants summed'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l follow -d 'With -p or -C: their children, and restarts of the same command, stay selected'

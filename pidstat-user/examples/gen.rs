@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use pidstat_user::{
     cli::Args,
     column::connection::{FIGURES, MACHINE},
-    column::{NO_LETTER, REPORTS, Report, Scope},
+    column::{DELAY, NO_LETTER, REPORTS, Report, Scope},
     select::name::IDENTITIES,
 };
 use std::{env, fmt::Write as _, fs, io, path::Path};
@@ -100,7 +100,7 @@ fn columns() -> String {
 fn heading(report: &Report) -> String {
     let with = if report.scope == Scope::Children { " with -T CHILD" } else { "" };
     match report.flag {
-        NO_LETTER => report.title.into(),
+        NO_LETTER | DELAY => report.title.into(),
         letter => format!("-{letter}{with}: {}", report.title),
     }
 }

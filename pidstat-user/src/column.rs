@@ -6,6 +6,7 @@
 mod cgroup;
 pub mod connection;
 mod cpu;
+mod delay;
 mod io;
 mod kernel;
 mod memory;
@@ -164,6 +165,8 @@ pub enum Scope {
 
 /// The letter of a report that has none; its title says what brings it.
 pub const NO_LETTER: char = ' ';
+/// What stands for `--delay` where others have a letter.
+pub const DELAY: char = '+';
 
 /// A group of columns that appear together under one option.
 #[derive(Debug)]
@@ -196,7 +199,7 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 12] = [
+pub const REPORTS: [&Report; 13] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
@@ -208,6 +211,7 @@ pub const REPORTS: [&Report; 12] = [
     &kernel::REPORT,
     &realtime::REPORT,
     &network::REPORT,
+    &delay::REPORT,
     &cgroup::REPORT,
 ];
 

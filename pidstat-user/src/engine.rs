@@ -284,6 +284,14 @@ impl<'a> Run<'a> {
     }
 
     fn finish(mut self) -> Result<Outcome, Failure> {
+        // The last sample is in either, and what is lost never grows less.
+        let losses = [self.before.origin.losses, self.now.origin.losses];
+        let most = losses
+            .into_iter()
+            .max_by_key(|losses| losses.named().map(|(_, count)| count).iter().sum::<u64>());
+        if let Some(sentence) = most.and_then(|losses| losses.sentence()).filter(|_| self.plan.notes) {
+            eprintln!("kpidstat: {sentence}");
+        }
         self.sink.finish(&mut self.out);
         self.flush()?;
         if self.shown_ever || !self.plan.is_listed() {

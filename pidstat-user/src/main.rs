@@ -8,7 +8,7 @@ use pidstat_user::{
     },
     engine::{self, Failure, Outcome},
     job,
-    source::SourceError,
+    source::{SourceError, procfs::delayacct::Measuring},
 };
 use std::{
     ffi::OsString,
@@ -56,6 +56,15 @@ fn main() -> ExitCode {
     if let Some(note) = &plan.note {
         eprintln!("kpidstat: {note}");
     }
+    // Before the program of -e is started, and as long as we live.
+    let measuring = args.delayacct.then(Measuring::start).transpose();
+    let _measuring = match measuring {
+        Ok(measuring) => measuring,
+        Err(why) => {
+            eprintln!("kpidstat: {why}");
+            return ExitCode::from(UNSUPPORTED);
+        }
+    };
     let child = match start(&args.program, &mut plan) {
         Ok(child) => child,
         Err(error) => {

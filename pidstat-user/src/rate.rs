@@ -9,9 +9,11 @@ pub mod connection;
 pub mod ended;
 pub mod fold;
 pub mod folded;
+pub mod io;
 pub mod pair;
 pub mod recorded;
 pub mod tree;
+pub mod vector;
 
 pub use average::{Averages, Sums};
 pub use check::Check;

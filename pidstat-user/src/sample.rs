@@ -17,7 +17,7 @@ pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
-    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic,
+    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
 };
 pub use tree::Tree;
 

@@ -2,9 +2,11 @@
 
 pub mod database;
 pub mod ebpf;
+pub mod ioprio;
 pub mod procfs;
 pub mod recording;
 pub mod replay;
+pub mod taskstats;
 
 use crate::{
     clock::Clock,

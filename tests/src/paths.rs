@@ -39,8 +39,8 @@ fn cell(text: &str) -> Result<[Verdict; 2], String> {
     }
 }
 
-/// The rungs of a name.
-fn choice(name: &str) -> Option<NetChoice> {
+/// The rung of a name.
+pub fn choice(name: &str) -> Option<NetChoice> {
     [NetChoice::Tracepoint, NetChoice::Fexit, NetChoice::Kprobe, NetChoice::Sampled]
         .into_iter()
         .find(|choice| choice.name() == name)

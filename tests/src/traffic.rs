@@ -17,7 +17,7 @@ use std::{
     },
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What one process of a workload did.
@@ -277,8 +277,35 @@ fn netload() -> PathBuf {
     found.expect("netload is not built; run the tests with: cargo xtask test")
 }
 
+/// Attaches a rung in a process of its own, kills that, and sees that the kernel frees everything.
+///
+/// # Errors
+/// What is left behind.
+pub fn kill_leaves_nothing(rung: &str) -> Result<(), String> {
+    let mut load = Load::start(&["hold", rung]);
+    let word = load.line();
+    if word != "ready" {
+        return Err(format!("it says {word:?}"));
+    }
+    let objects = load.bpf_objects();
+    for kind in ["link", "map", "prog"] {
+        if !objects.iter().any(|(of, _)| *of == kind) {
+            return Err(format!("it has no {kind}: {objects:?}"));
+        }
+    }
+    load.kill();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Some(left) = objects.iter().find(|(kind, id)| exists(kind, *id)) {
+        if Instant::now() > deadline {
+            return Err(format!("left behind: {left:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// Whether a BPF object still exists.
-pub fn exists(kind: &str, id: u32) -> bool {
+fn exists(kind: &str, id: u32) -> bool {
     let command: libc::c_long = match kind {
         "prog" => 13,
         "map" => 14,

@@ -4,6 +4,7 @@ use pidstat_tests::{tool, watcher::Watcher};
 use serde_json::Value;
 use std::{
     collections::HashMap,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -91,6 +92,77 @@ fn an_interrupted_or_killed_run_leaves_no_program_behind() {
     let loaded: Vec<u32> = programs().into_iter().filter(|id| !before.contains(id)).collect();
     assert_eq!(killed.end(libc::SIGKILL).1, None);
     gone(&loaded);
+}
+
+#[test]
+fn without_privilege_the_missing_capabilities_are_named() {
+    let mut command = tool::command(&["-n", "--net", "sampled", "0.1", "1"]);
+    let output = command.uid(65_534).gid(65_534).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let wanted = "kpidstat: --net sampled cannot be used: CAP_BPF and CAP_PERFMON missing; run as root, or with CAP_BPF";
+    assert!(said.starts_with(wanted), "{said}");
+}
+
+#[test]
+fn without_btf_the_kernel_option_is_named_and_proc_is_read() {
+    let hidden = |arguments: &str| {
+        let own = tool::kpidstat();
+        let script = format!("mount -t tmpfs none /sys/kernel/btf && exec {} {arguments}", own.display());
+        Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap()
+    };
+    let output = hidden("-n --net tracepoint 0.1 1");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let wanted = "kpidstat: --net tracepoint cannot be used: the kernel has no BTF; use a kernel built with CONFIG_DEBUG_INFO_BTF";
+    assert!(said.starts_with(wanted), "{said}");
+    let output = hidden("-u 0.1 1");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("so /proc is read: the kernel has no BTF"));
+}
+
+#[test]
+fn the_sampled_rung_marks_its_columns_and_says_what_it_lacks() {
+    let load = || {
+        let load = Command::new(netload()).args(["stream", "4"]).stdin(Stdio::null()).output().unwrap();
+        assert!(load.status.success());
+        reports(&load.stdout)
+    };
+    let watcher = Watcher::start(&["-n", "--net", "sampled", "-o", "ndjson", "0.3"]);
+    let moved = load();
+    thread::sleep(Duration::from_millis(900));
+    let (lines, _) = watcher.end(libc::SIGINT);
+    let mut sums: HashMap<u32, Sum> = HashMap::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let sample: Value = serde_json::from_slice(line).expect("an object");
+        assert_eq!(sample["kpidstat"]["net_rung"], "sampled");
+        assert!(sample["kpidstat"]["net_shortfall"].as_str().unwrap().starts_with("only TCP"));
+        for row in sample["task-network-load"].as_array().expect("network rows") {
+            let sum = sums.entry(row["PID"].as_str().unwrap().parse().unwrap()).or_default();
+            sum.tx_bytes += row["tx_bytes"].as_u64().unwrap();
+            sum.rx_bytes += row["rx_bytes"].as_u64().unwrap();
+        }
+    }
+    for (pid, sum) in moved {
+        assert_eq!(sums.get(&pid).copied().unwrap_or_default(), sum, "pid {pid}");
+    }
+    let output = tool::run(&["-n", "--net", "sampled", "0.1", "1"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("traffic is counted by sampled: only TCP"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("~rxkB/s"));
+}
+
+#[test]
+fn what_did_not_fit_in_the_maps_is_said() {
+    let watcher = Watcher::start(&["-n", "--net-sockets", "16", "-o", "json", "0.5"]);
+    let load = Command::new(netload()).args(["udp-churn", "4"]).stdin(Stdio::null()).output().unwrap();
+    assert!(load.status.success());
+    thread::sleep(Duration::from_millis(700));
+    let (document, _) = watcher.end(libc::SIGINT);
+    let document: Value = serde_json::from_slice(&document).expect("a whole document");
+    let samples = document["sysstat"]["hosts"][0]["statistics"].as_array().expect("samples");
+    let lost = &samples.last().expect("one")["kpidstat"]["losses"]["flow_insert_failed"];
+    assert!(lost.as_u64().unwrap() > 0, "{lost}");
 }
 
 /// Kernel programs with our names that exist now.

@@ -8,7 +8,7 @@ use pidstat_user::{
     source::{Source, ebpf::EbpfSource},
 };
 use std::{
-    io::{Read, Write},
+    io::{BufRead, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{fd::AsRawFd, unix::fs::MetadataExt},
 };
@@ -237,5 +237,93 @@ fn a_shared_socket_has_a_row_for_each_of_its_processes() {
         // One of two readers can be faster and take it all.
         let shared = users.values().any(|count| *count > 1);
         assert!(shared || case == "fork-readers", "{case}: no socket with two users");
+    }
+}
+
+#[test]
+fn vectors_are_per_process_and_per_connection() {
+    let mut watch = Watch::start();
+    let reports = watch.run(&["short", "4"]);
+    watch.sample();
+    let mut vectors = pidstat_user::rate::vector::Vectors::default();
+    vectors.take(&watch.before, &watch.now);
+    for report in &reports {
+        let process = &vectors.processes()[&report.pid];
+        assert_eq!((process.all.sent_bytes, process.all.received_bytes), (report.tx, report.rx));
+        let sums = process.connections.values().fold([0; 4], |sum, one| {
+            let one = one.to_array();
+            std::array::from_fn(|at| sum[at] + one[at])
+        });
+        assert_eq!(sums, process.all.to_array());
+    }
+    let [one, other] = [&reports[0], &reports[1]].map(|report| &vectors.processes()[&report.pid]);
+    for name in one.connections.keys() {
+        let (source, destination) = name.split_once('-').unwrap();
+        assert!(
+            other.connections.contains_key(&format!("{destination}-{source}")),
+            "{name} from the other end"
+        );
+    }
+}
+
+/// Two namespaces with a pair of devices between them, in which a client sends and a server answers; with losses, a program
+/// in the kernel drops some of what the server's side receives.
+#[test]
+fn segments_are_the_packets_of_the_device() {
+    for case in ["veth", "veth-loss"] {
+        let mut watch = Watch::start();
+        let mut load = Load::start(&[case, "4"]);
+        // PID, packets and bytes that the device sent, packets and bytes that it received.
+        let device = load.report();
+        watch.sample();
+        let rows: Vec<_> =
+            watch.changes().into_iter().filter(|(one, _)| one.key.owner.tgid == device.pid).collect();
+        let [(_, moved)] = rows[..] else { panic!("{rows:?}") };
+        load.go();
+        load.finish();
+        assert_eq!(
+            [moved.tx_segments, moved.rx_segments],
+            [device.tx_messages, device.rx_messages],
+            "{case}"
+        );
+        assert_eq!(moved.tx_wire_bytes, device.tx, "{case}: {moved:?}");
+        assert!(moved.rx_wire_bytes <= device.rx, "{case}: {moved:?}");
+        assert_eq!(moved.retransmits > 0, case == "veth-loss", "{case}: {moved:?}");
+    }
+}
+
+#[test]
+fn a_link_called_nethogs_traces_as_nethogs_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("nethogs");
+    std::os::unix::fs::symlink(pidstat_tests::tool::kpidstat(), &link).unwrap();
+    let mut trace = std::process::Command::new(&link)
+        .args(["-t", "-v", "2", "-d", "1", "-c", "3", "lo"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = std::io::BufReader::new(trace.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("Refreshing:\n") {
+        assert!(stdout.read_line(&mut text).unwrap() > 0, "nothing was shown");
+    }
+    let reports = Load::start(&["stream", "4"]).finish();
+    stdout.read_to_string(&mut text).unwrap();
+    let mut said = String::new();
+    trace.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(trace.wait().unwrap().success(), "{said}");
+    assert_eq!(said.lines().count(), 1, "that all devices are counted: {said}");
+    assert_eq!(text.matches("\nRefreshing:\n").count(), 3, "{text}");
+    let last = text.rsplit("Refreshing:\n").next().unwrap();
+    for report in &reports {
+        let place = format!("/{}/0\t", report.pid);
+        let line = last.lines().find(|line| line.contains(&place)).unwrap_or_else(|| panic!("{last}"));
+        let numbers: Vec<f64> = line.split('\t').skip(1).map(|word| word.parse().unwrap()).collect();
+        // With headers: more than the application's bytes, by less than a tenth.
+        for (shown, bytes) in numbers.into_iter().zip([report.tx, report.rx]) {
+            assert!(shown > bytes as f64 * 0.99999, "{line} for {report:?}");
+            assert!(bytes < 100_000 || shown < bytes as f64 * 1.1, "{line} for {report:?}");
+        }
     }
 }

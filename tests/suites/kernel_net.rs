@@ -164,15 +164,7 @@ fn the_ring_wakes_its_reader() {
 
 #[test]
 fn kill_9_leaves_nothing_behind() {
-    let mut load = bench::Load::start(&["hold"]);
-    assert_eq!(load.line(), "ready");
-    let objects = load.bpf_objects();
-    let kinds: std::collections::BTreeSet<&str> = objects.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["link", "map", "prog"], "{objects:?}");
-    load.kill();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while let Some(left) = objects.iter().find(|(kind, id)| bench::exists(kind, *id)) {
-        assert!(std::time::Instant::now() < deadline, "left behind: {left:?}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    for rung in ["tracepoint", "sampled"] {
+        bench::kill_leaves_nothing(rung).unwrap_or_else(|why| panic!("{rung}: {why}"));
     }
 }

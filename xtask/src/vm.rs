@@ -53,7 +53,9 @@ fn check(wanted: &[String]) -> Result<Tally> {
     let qemu = setup::qemu()?;
     let [guest, netload] = guest()?;
     let mut tally = Tally::default();
-    for (name, facts) in listed.iter().filter(|(name, _)| all || wanted.contains(name)) {
+    // A table without a package is about all of them.
+    let kernels = listed.iter().filter(|(_, facts)| facts.get("package").is_some());
+    for (name, facts) in kernels.filter(|(name, _)| all || wanted.contains(name)) {
         let package = facts.get("package").and_then(toml::Value::as_str);
         let package = package.with_context(|| format!("{KERNELS}: {name} has no package"))?;
         let dir = command::target_dir()?.join("vm").join(name);

@@ -2,7 +2,7 @@
 
 use crate::{
     load::{Ptr, offset},
-    socket::{AF_INET, Socket},
+    socket::{AF_INET, SOCK_DGRAM, Socket},
     traffic,
 };
 use aya_ebpf::{
@@ -51,6 +51,10 @@ sends! {
     ps_x_udp6_send = "udpv6_sendmsg";
     /// Everything written to MPTCP.
     ps_x_mptcp_send = "mptcp_sendmsg";
+    /// Every raw packet sent over IPv4.
+    ps_x_raw_send = "raw_sendmsg";
+    /// Every raw packet sent over IPv6.
+    ps_x_raw6_send = "rawv6_sendmsg";
 }
 
 macro_rules! receives {
@@ -73,6 +77,10 @@ receives! {
     ps_x_udp6_recv = "udpv6_recvmsg";
     /// Everything read from MPTCP.
     ps_x_mptcp_recv = "mptcp_recvmsg";
+    /// Every raw packet received over IPv4.
+    ps_x_raw_recv = "raw_recvmsg";
+    /// Every raw packet received over IPv6.
+    ps_x_raw6_recv = "rawv6_recvmsg";
 }
 
 /// Everything sent by an IPv4 socket over UDP. An IPv6 socket that sends to an IPv4 address comes through here, and is
@@ -97,15 +105,25 @@ pub fn ps_e_cleanup(ctx: FEntryContext) -> i32 {
     0
 }
 
+/// A packet comes through the functions of datagrams too, unless the compiler made that one function.
+#[inline(always)]
+fn is_datagram(sk: Socket) -> bool {
+    // SAFETY: a full socket.
+    unsafe { sk.kind() == SOCK_DGRAM }
+}
+
 macro_rules! unix_sends {
-    ($($(#[$doc:meta])* $name:ident = $function:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $function:literal, $counts:expr;)*) => {$(
         $(#[$doc])*
         #[fexit(function = $function)]
         pub fn $name(ctx: FExitContext) -> i32 {
             // SAFETY: argument 0 of these functions is a `struct socket`.
             if let Some(sk) = unsafe { traffic::unix_socket(ctx.arg::<Ptr>(0)) } {
-                // SAFETY: a full socket.
-                unsafe { traffic::sent(sk, returned(&ctx)) };
+                let counts: fn(Socket) -> bool = $counts;
+                if counts(sk) {
+                    // SAFETY: a full socket.
+                    unsafe { traffic::sent(sk, returned(&ctx)) };
+                }
             }
             0
         }
@@ -114,23 +132,28 @@ macro_rules! unix_sends {
 
 unix_sends! {
     /// Everything written to UNIX streams, before 6.5 but sendfile and splice.
-    ps_x_ustr_send = "unix_stream_sendmsg";
+    ps_x_ustr_send = "unix_stream_sendmsg", |_| true;
     /// Sendfile and splice to UNIX streams before 6.5.
-    ps_x_ustr_page = "unix_stream_sendpage";
-    /// Every UNIX datagram and packet sent.
-    ps_x_udgm_send = "unix_dgram_sendmsg";
+    ps_x_ustr_page = "unix_stream_sendpage", |_| true;
+    /// Every UNIX packet sent. It goes on as a datagram, and is counted here.
+    ps_x_useq_send = "unix_seqpacket_sendmsg", |_| true;
+    /// Every UNIX datagram sent.
+    ps_x_udgm_send = "unix_dgram_sendmsg", is_datagram;
 }
 
 macro_rules! unix_receives {
-    ($($(#[$doc:meta])* $name:ident = $function:literal, $flags:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $function:literal, $flags:expr, $counts:expr;)*) => {$(
         $(#[$doc])*
         #[fexit(function = $function)]
         pub fn $name(ctx: FExitContext) -> i32 {
             // SAFETY: argument 0 of these functions is a `struct socket`.
             if let Some(sk) = unsafe { traffic::unix_socket(ctx.arg::<Ptr>(0)) } {
                 let flags: fn(&FExitContext) -> i32 = $flags;
-                // SAFETY: a full socket.
-                unsafe { traffic::received(sk, returned(&ctx), flags(&ctx)) };
+                let counts: fn(Socket) -> bool = $counts;
+                if counts(sk) {
+                    // SAFETY: a full socket.
+                    unsafe { traffic::received(sk, returned(&ctx), flags(&ctx)) };
+                }
             }
             0
         }
@@ -139,9 +162,11 @@ macro_rules! unix_receives {
 
 unix_receives! {
     /// Everything read from UNIX streams, but by splice.
-    ps_x_ustr_recv = "unix_stream_recvmsg", |ctx| argument(ctx, 3);
+    ps_x_ustr_recv = "unix_stream_recvmsg", |ctx| argument(ctx, 3), |_| true;
     /// Everything spliced from UNIX streams. Its flags are splice's own.
-    ps_x_ustr_splic = "unix_stream_splice_read", |_| 0;
-    /// Every UNIX datagram and packet received.
-    ps_x_udgm_recv = "unix_dgram_recvmsg", |ctx| argument(ctx, 3);
+    ps_x_ustr_splic = "unix_stream_splice_read", |_| 0, |_| true;
+    /// Every UNIX packet received.
+    ps_x_useq_recv = "unix_seqpacket_recvmsg", |ctx| argument(ctx, 3), |_| true;
+    /// Every UNIX datagram received.
+    ps_x_udgm_recv = "unix_dgram_recvmsg", |ctx| argument(ctx, 3), is_datagram;
 }

@@ -4,7 +4,7 @@ use crate::{
     load::{Ptr, load, offset},
     owner::Process,
     sequence,
-    socket::{Socket, claim, no_storage, state},
+    socket::{Socket, claim, no_storage},
     turn,
 };
 use aya_ebpf::{
@@ -73,7 +73,7 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
             return 0;
         }
         let tcp = sk.tcp();
-        if tcp.is_null() || sk.state() == state::LISTEN {
+        if tcp.is_null() || !sk.was_connected(tcp) {
             return 0;
         }
         let known = !sk.find().is_null();
@@ -106,7 +106,7 @@ pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
             return 0;
         }
         let sk = Socket(tcp as *mut c_void);
-        if sk.state() == state::LISTEN {
+        if !sk.was_connected(tcp) {
             return 0;
         }
         let known = !sk.find().is_null();

@@ -54,7 +54,10 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 (*counters).flags |= SOCK_ACTIVE;
                 // The port comes later.
                 sk.describe(&raw mut (*counters).name);
-                claim(counters, &Process::current());
+                // Its sequence numbers are not the application's, which could not be told from them on the other side.
+                if !sequence::sampled() || !sk.has_upper_layer(tcp) {
+                    claim(counters, &Process::current());
+                }
             }
             // Often in softirq on a random process: baseline only. `copied_seq` is set before the state.
             state::ESTABLISHED => {

@@ -58,6 +58,7 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     debug: 0,
     bytes_acked: 0,
     sk_cookie: 0,
+    sk_type: 0,
     sampled: 0,
     turns: 0,
     unix: 0,

@@ -48,10 +48,11 @@ unsafe fn find_or_make(sk: Socket) -> *mut SeqCounters {
     }
 }
 
-/// The 64-bit number next to `near` whose lower half is `low`.
+/// The 64-bit number next to `near` whose lower half is `low`; 0 if that is below 0.
 #[inline(always)]
 fn extend(low: u32, near: u64) -> u64 {
-    near.wrapping_add(i64::from(low.wrapping_sub(near as u32) as i32) as u64)
+    let number = near.wrapping_add(i64::from(low.wrapping_sub(near as u32) as i32) as u64);
+    if (number as i64) < 0 { 0 } else { number }
 }
 
 /// Bytes accepted from the application and taken by it, over all connections of the socket.
@@ -68,22 +69,25 @@ pub unsafe fn moved(sk: Socket, tcp: Ptr, counters: *const SockCounters) -> (u64
         let read = sk.read_up_to(tcp);
         let flags = read_volatile(&raw const (*counters).flags);
         let ended = read_volatile(&raw const (*seq).ended) != 0;
-        let (earlier_tx, earlier_rx) = ((*seq).earlier_tx, (*seq).earlier_rx);
+        let now = read_volatile(seq);
+        let (earlier_tx, earlier_rx) = (now.earlier_tx, now.earlier_rx);
         if flags & SOCK_BASED == 0 {
             return (earlier_tx, earlier_rx);
         }
         let received: u64 = load(tcp, offset!(bytes_received));
-        let rx =
-            extend(read.wrapping_sub((*counters).copied_seq), received.wrapping_sub((*seq).base_received));
+        let rx = extend(
+            read.wrapping_sub(read_volatile(&raw const (*counters).copied_seq)),
+            received.wrapping_sub(now.base_received),
+        );
         if flags & SOCK_CLOSED != 0 {
             // A socket that was reset may still be read from; one that was disconnected begins anew.
             let same = load::<u32>(tcp, offset!(segs_in)) == (*counters).closed_segs_in;
-            let rx = if same { rx } else { (*seq).closed_rx };
-            return (earlier_tx + (*seq).closed_tx, earlier_rx + rx);
+            let rx = if same { rx } else { now.closed_rx };
+            return (earlier_tx + now.closed_tx, earlier_rx + rx);
         }
-        let last = if ended { (*seq).last_tx } else { write };
+        let last = if ended { now.last_tx } else { write };
         let acked: u64 = load(tcp, offset!(bytes_acked));
-        let tx = extend(last.wrapping_sub((*seq).first_tx), acked.wrapping_sub((*seq).base_acked));
+        let tx = extend(last.wrapping_sub(now.first_tx), acked.wrapping_sub(now.base_acked));
         (earlier_tx + tx, earlier_rx + rx)
     }
 }
@@ -104,6 +108,7 @@ pub unsafe fn begin(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
         (*seq).first_tx = first.wrapping_add(syn);
         (*seq).base_acked = 0;
         (*seq).base_received = 0;
+        (*seq).ended = 0;
         if turns() {
             turn::begin(counters, (*seq).first_tx, (*counters).copied_seq, false);
         }
@@ -138,7 +143,7 @@ pub unsafe fn end(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
     // SAFETY: a field of a tcp_sock, and its storages; the socket is locked.
     unsafe {
         let write: u32 = load(tcp, offset!(write_seq));
-        if turns() {
+        if turns() && !sk.has_upper_layer(tcp) {
             turn::settle_for(counters, write, true);
         }
         let seq = find(sk);
@@ -155,7 +160,7 @@ pub unsafe fn end(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
 pub unsafe fn close(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
     // SAFETY: a tcp_sock and its storages; the socket is locked.
     unsafe {
-        if turns() {
+        if turns() && !sk.has_upper_layer(tcp) {
             turn::settle_for(counters, load(tcp, offset!(write_seq)), true);
         }
         let seq = find(sk);

@@ -31,6 +31,7 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
+pub const SOCK_DGRAM: u16 = 2;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
@@ -86,6 +87,25 @@ impl Socket {
     pub unsafe fn tcp(self) -> Ptr {
         // SAFETY: the helper checks protocol and kind.
         unsafe { bpf_skc_to_tcp_sock(self.0) as Ptr }
+    }
+
+    /// Whether it is or was connected, or is being so: it does not listen, and is not as `socket()` made it.
+    #[inline(always)]
+    pub unsafe fn was_connected(self, tcp: Ptr) -> bool {
+        // SAFETY: a full TCP socket.
+        match unsafe { self.state() } {
+            state::LISTEN => false,
+            // SAFETY: a u32 of every tcp_sock.
+            state::CLOSE => unsafe { load::<u32>(tcp, offset!(segs_out)) > 0 },
+            _ => true,
+        }
+    }
+
+    /// Kind: `SOCK_STREAM` and so on.
+    #[inline(always)]
+    pub unsafe fn kind(self) -> u16 {
+        // SAFETY: `sk_type` is a u16 of every full socket.
+        unsafe { load(self.0 as Ptr, offset!(sk_type)) }
     }
 
     /// Whether an upper layer protocol (kTLS, MPTCP's subflows) sits on it, which reads and writes in its own way.

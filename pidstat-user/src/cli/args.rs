@@ -60,6 +60,14 @@ pub struct Args {
     #[arg(short = 'n', alias = "network", action = ArgAction::Count, help_heading = "Reports")]
     pub network: u8,
 
+    /// Delays: waiting for a CPU, storage, swap, memory; - where the kernel does not measure
+    #[arg(long, action = ArgAction::Count, help_heading = "Reports")]
+    pub delay: u8,
+
+    /// Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on
+    #[arg(long, help_heading = "Reports")]
+    pub delayacct: bool,
+
     /// Report the task itself, the task with the children it waited for, or both
     #[arg(short = 'T', value_name = "TASK|CHILD|ALL", ignore_case = false, help_heading = "Reports")]
     pub scope: Vec<ScopeArg>,

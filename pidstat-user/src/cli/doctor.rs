@@ -54,14 +54,17 @@ fn machine(proc: &Result<(), Reason>, out: &mut String) {
 
 fn programs(states: &[ProgramState], out: &mut String) {
     out.push_str("\nprograms\n");
-    for state in states {
+    for (number, state) in states.iter().enumerate() {
+        let next = states.get(number + 1).and_then(|next| next.attached.as_ref().err());
         let name = format!("{} {}", state.family, state.program.name);
         let hook = state.program.hook.to_string();
         match &state.attached {
             Ok(()) => line(&name, format_args!("{hook:<32} attaches"), out),
             Err(reason) => {
                 line(&name, format_args!("{hook:<32} no: {reason}"), out);
-                remedy(reason, out);
+                if next.is_none_or(|next| next.remedy() != reason.remedy()) {
+                    remedy(reason, out);
+                }
             }
         }
     }

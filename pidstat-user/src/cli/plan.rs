@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, REPORTS, Report, Scope},
+    column::{Column, DELAY, REPORTS, Report, Scope},
     sample::{Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -185,6 +185,11 @@ impl Plan {
             }
         }
         let listed = args.pids.len() + usize::from(!args.program.is_empty());
+        if args.delayacct && matches!(from, From::Instants(_) | From::Files(Some(_))) {
+            return Err(Usage(
+                "--delayacct is about this machine; it cannot be used with --root or --procfs".into(),
+            ));
+        }
         let header_always = header_always(args, letters, listed) || interval.is_none();
         Ok(Plan {
             want: Want {
@@ -281,6 +286,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('v', args.kernel),
         ('R', args.realtime),
         ('n', args.network),
+        (DELAY, args.delay),
     ];
     let letters: u32 = counts.iter().map(|(_, count)| u32::from(*count)).sum();
     let asked = |flag| {

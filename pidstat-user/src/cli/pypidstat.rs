@@ -85,6 +85,7 @@ pub(super) fn style(args: &Args, zone: &TimeZone) -> Result<Option<Style>, Usage
     let foreign = [
         ("-t", args.threads > 0),
         ("-s", args.stack > 0),
+        ("--delay", args.delay > 0),
         ("-R", args.realtime > 0),
         ("-T", !args.scope.is_empty()),
         ("-h", args.one_line > 0),

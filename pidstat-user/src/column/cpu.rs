@@ -156,7 +156,7 @@ pub(super) const CHILDREN: Report = Report {
 
 /// Whether a time grew by so much that two decimals show it. Nearly every task runs for some microseconds, and rows of
 /// zeros help nobody; where only ticks are known, one tick is always enough, as in sysstat.
-fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
+pub(super) fn shows(row: &Row<'_>, time_ns: fn(&Task) -> u64) -> bool {
     // Of a process that ended, this is the only report there will ever be.
     if let End::Exited(_) = row.now.end {
         return row.changed(time_ns);

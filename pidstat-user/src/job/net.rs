@@ -16,7 +16,7 @@ use crate::{
     },
     engine::wait::{Signals, Ticks},
     rate::connection::{By, Line, Lines, attributed},
-    sample::{Connection, Facts, Sample, Want, socket::TCP},
+    sample::{Connection, Facts, Moved, Sample, Want, socket::TCP},
     select::line::{Choice, figure},
     sink::{
         End,
@@ -317,11 +317,13 @@ impl<'a> Run<'a> {
         let mut shown = self.rows.clone();
         if self.plan.trace {
             let pids = &self.plan.args.pids;
+            let nothing = Moved::default();
             let listed = |line: &Line| {
-                line.who.as_ref().is_some_and(|who| {
-                    (pids.is_empty() || pids.contains(&who.key.tgid))
-                        && (self.counts_up() || !who.exited || line.is_active())
-                })
+                line.total != nothing
+                    && line.who.as_ref().is_some_and(|who| {
+                        (pids.is_empty() || pids.contains(&who.key.tgid))
+                            && (self.counts_up() || !who.exited || line.is_active())
+                    })
             };
             shown.retain(listed);
         }

@@ -10,7 +10,10 @@ use aya::{
     Ebpf, EbpfError, EbpfLoader,
     programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, ProgramError},
 };
-use std::{cell::RefCell, os::fd::AsFd};
+use std::{cell::RefCell, os::fd::AsFd, path::Path};
+
+/// What perf_event_open needs to make a breakpoint that ends with its descriptor (4.17 and later).
+const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
 
 /// The running kernel's type information, read once and shared by all families.
 #[derive(Debug)]
@@ -120,6 +123,9 @@ impl Object {
                     format!("function {name} to hook")
                 }
             }));
+        }
+        if matches!(program.hook, Hook::Probe(_)) && !Path::new(KPROBE_EVENTS).exists() {
+            return Err(Reason::NoHook("breakpoints in functions (kprobes)".into()));
         }
         let found = self
             .ebpf

@@ -90,6 +90,10 @@ impl Reason {
         use aya::programs::ProgramError;
         match error {
             ProgramError::LoadError { io_error, verifier_log } => {
+                // Helpers that read any memory do not exist for the verifier then, which says no more than that.
+                if let Some(mode) = lockdown().filter(|mode| mode == "confidentiality") {
+                    return Reason::Lockdown(mode);
+                }
                 let log = verifier_log.to_string();
                 let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
                 // The verifier writes nothing when the program did not get that far.

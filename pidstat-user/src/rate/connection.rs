@@ -175,7 +175,15 @@ impl Lines {
         let mut rows: Vec<Line> = rows.into_values().collect();
         for row in &mut rows {
             if matches!(row.key, LineKey::Process(_) | LineKey::Connection(_)) {
-                row.who = Some(who(&row.one, now));
+                let mut who = who(&row.one, now);
+                // A process that ended is called what it was called while it lived.
+                if let Some(was) = self.totals.get(&row.key).and_then(|line| line.who.as_ref())
+                    && who.exited
+                {
+                    (who.name, who.cmdline, who.user) =
+                        (was.name.clone(), was.cmdline.clone(), was.user.clone());
+                }
+                row.who = Some(who);
             }
             if self.by != By::Connection {
                 let earlier = self.totals.get(&row.key).map_or_else(Moved::default, |line| line.total);

@@ -43,6 +43,8 @@ impl Facts {
     pub const MACHINE: Facts = Facts(1 << 23);
     /// What the tool itself costs.
     pub const COST: Facts = Facts(1 << 22);
+    /// Delays by what was waited for (taskstats). Whoever asks for it asks for [`Facts::DELAYS`], too.
+    pub const WAITS: Facts = Facts(1 << 21);
     /// Every connection, and the network devices.
     pub const CONNECTIONS: Facts = Facts(1 << 24);
     /// The control group of every connection's process.

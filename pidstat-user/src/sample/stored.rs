@@ -97,6 +97,15 @@ macro_rules! field {
             set: |task, value| slot(&mut task.$group).$part = value.whole(),
         }
     };
+    // A part that not every kernel has.
+    (some $name:ident = $group:ident . $part:ident) => {
+        Field {
+            name: stringify!($name),
+            text: false,
+            get: |task| task.$group.ok().and_then(|group| group.$part).map_or(Stored::Null, whole),
+            set: |task, value| slot(&mut task.$group).$part = Some(value.whole()),
+        }
+    };
 }
 
 /// The columns, in order. The key stands first.
@@ -177,6 +186,13 @@ pub static FIELDS: &[Field] = &[
     field!(reading write_bytes = io.write_bytes),
     field!(reading cancelled_write_bytes = io.cancelled_write_bytes),
     field!(reading block_io_ns = delays.block_io_ns),
+    field!(reading block_io_wait_ns = waits.block_io_ns),
+    field!(reading swap_in_wait_ns = waits.swap_in_ns),
+    field!(some reclaim_wait_ns = waits.reclaim_ns),
+    field!(some thrashing_wait_ns = waits.thrashing_ns),
+    field!(some compaction_wait_ns = waits.compaction_ns),
+    field!(some write_copy_wait_ns = waits.write_copy_ns),
+    field!(some interrupt_wait_ns = waits.interrupt_ns),
     field!(reading stack_size_kib = stack.size_kib),
     field!(reading stack_referenced_kib = stack.referenced_kib),
     Field {
@@ -259,6 +275,7 @@ pub fn set_reasons(task: &mut Task, text: &[u8]) {
             b"switches" => task.switches = Err(why),
             b"io" => task.io = Err(why),
             b"delays" => task.delays = Err(why),
+            b"waits" => task.waits = Err(why),
             b"stack" => task.stack = Err(why),
             b"fds" => task.fds = Err(why),
             b"cgroup" => task.cgroup = Err(why),
@@ -268,7 +285,7 @@ pub fn set_reasons(task: &mut Task, text: &[u8]) {
     }
 }
 
-fn readings(task: &Task) -> [(&'static str, Option<Missing>); 9] {
+fn readings(task: &Task) -> [(&'static str, Option<Missing>); 10] {
     // Every field by name, so that a new one is not forgotten here and in `FIELDS`.
     let Task {
         key: _,
@@ -292,6 +309,7 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 9] {
         switches,
         io,
         delays,
+        waits,
         stack,
         fds,
         cgroup,
@@ -304,6 +322,7 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 9] {
         ("switches", switches.err()),
         ("io", io.err()),
         ("delays", delays.err()),
+        ("waits", waits.err()),
         ("stack", stack.err()),
         ("fds", fds.err()),
         ("cgroup", cgroup.as_ref().err().copied()),
@@ -331,7 +350,7 @@ pub fn losses_of(text: &str) -> Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, TaskKey, Traffic};
+    use crate::sample::{Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, TaskKey, Traffic, Waits};
 
     /// A task of which no two numbers are alike.
     fn full() -> Task {
@@ -403,6 +422,16 @@ mod tests {
             cancelled_write_bytes: n("cancelled_write_bytes"),
         };
         assert_eq!((task.io, task.delays), (Ok(io), Ok(Delays { block_io_ns: n("block_io_ns") })));
+        let waits = Waits {
+            block_io_ns: n("block_io_wait_ns"),
+            swap_in_ns: n("swap_in_wait_ns"),
+            reclaim_ns: Some(n("reclaim_wait_ns")),
+            thrashing_ns: Some(n("thrashing_wait_ns")),
+            compaction_ns: Some(n("compaction_wait_ns")),
+            write_copy_ns: Some(n("write_copy_wait_ns")),
+            interrupt_ns: Some(n("interrupt_wait_ns")),
+        };
+        assert_eq!(task.waits, Ok(waits));
         let stack = Stack { size_kib: n("stack_size_kib"), referenced_kib: n("stack_referenced_kib") };
         let traffic = Traffic {
             tx_bytes: n("tx_bytes"),

@@ -132,6 +132,25 @@ pub struct Delays {
     pub block_io_ns: u64,
 }
 
+/// Time spent waiting for one thing each, cumulative, in nanoseconds (taskstats). `None` where this kernel does not have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// For storage.
+    pub block_io_ns: u64,
+    /// For pages from swap.
+    pub swap_in_ns: u64,
+    /// For room in memory.
+    pub reclaim_ns: Option<u64>,
+    /// For pages that were dropped a moment ago (Linux 4.20).
+    pub thrashing_ns: Option<u64>,
+    /// For room for huge pages (Linux 5.19).
+    pub compaction_ns: Option<u64>,
+    /// For copies of pages at the first write (Linux 6.0).
+    pub write_copy_ns: Option<u64>,
+    /// Interrupted (Linux 6.4).
+    pub interrupt_ns: Option<u64>,
+}
+
 /// The main stack's mapping (`smaps`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
@@ -235,6 +254,8 @@ pub struct Task {
     pub io: Reading<Io>,
     /// Delays.
     pub delays: Reading<Delays>,
+    /// Delays by what was waited for.
+    pub waits: Reading<Waits>,
     /// Main stack.
     pub stack: Reading<Stack>,
     /// Open file descriptors.
@@ -275,6 +296,7 @@ impl Task {
             switches: Err(why),
             io: Err(why),
             delays: Err(why),
+            waits: Err(why),
             stack: Err(why),
             fds: Err(why),
             cgroup: Err(why),

@@ -17,6 +17,7 @@ pub use namespace::usable;
 use super::{
     Source, SourceError,
     procfs::{self, Reader, Users, groups::Groups, machine::Machine},
+    taskstats::waits::Filler,
 };
 use crate::{
     clock::Clock,
@@ -60,6 +61,10 @@ pub struct EbpfSource {
     net: Option<Result<Net, Reason>>,
     /// If connections are asked for.
     connections: Option<Connections>,
+    /// If delays are asked for.
+    filler: Option<Filler>,
+    /// Whether the kernel measured delays at the start.
+    delays_on: Option<bool>,
     losses: Losses,
     /// Readable when one of the rings wants emptying.
     wakeup: Option<OwnedFd>,
@@ -107,7 +112,7 @@ impl EbpfSource {
         ];
         let wakeup =
             either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
-        let reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
+        let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         drop(kernel);
         give_back();
         Ok(EbpfSource {
@@ -117,12 +122,14 @@ impl EbpfSource {
             exits,
             wakeup,
             hidden: Hidden::new(traffic),
-            reader,
             users: Users::machine(),
             groups: want.facts.has(Facts::CGROUP).then(|| Groups::new(proc_root)),
             machine: Machine::new(proc_root),
             net,
             connections,
+            delays_on: reader.delays_switched_on(),
+            filler: want.facts.has(Facts::WAITS).then(|| Filler::open(true)),
+            reader,
             losses: Losses::default(),
         })
     }
@@ -270,6 +277,9 @@ impl Source for EbpfSource {
             self.walk.sort(&mut out.tasks);
         }
         self.files_of_tasks(out);
+        if let Some(filler) = &mut self.filler {
+            filler.fill(&mut out.tasks);
+        }
         let net_rung = self.net.as_ref().map(|net| match net {
             Ok(net) => {
                 net.fill(&self.want.pids, out);
@@ -311,10 +321,8 @@ impl Source for EbpfSource {
         };
         let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().err());
         let exits = exits.map(|why| format!("processes that end between two reports are not seen: {why}"));
-        match (net, exits) {
-            (Some(net), Some(exits)) => Some(format!("{net}; {exits}")),
-            (net, exits) => net.or(exits),
-        }
+        let delays = self.filler.as_ref().and_then(|filler| filler.note(self.delays_on));
+        [net, exits, delays].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 
     fn wakeup(&self) -> Option<BorrowedFd<'_>> {

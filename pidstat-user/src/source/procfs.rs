@@ -3,6 +3,7 @@
 pub mod access;
 pub mod cgroup;
 pub mod cost;
+pub mod delayacct;
 pub mod files;
 pub mod groups;
 pub mod host;
@@ -24,6 +25,7 @@ pub mod status;
 pub mod system;
 pub mod threads;
 pub mod users;
+pub mod vmstat;
 
 pub use host::host;
 pub use inspect::Inspector;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     clock::Clock,
     sample::{Comm, Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Task, TaskKey, Want},
-    source::{Source, SourceError},
+    source::{Source, SourceError, taskstats::waits::Filler},
 };
 use std::{
     collections::HashMap,
@@ -37,6 +37,8 @@ pub struct ProcSource {
     unseen: Vec<u32>,
     round: u64,
     note: Option<String>,
+    /// Who asks for delays, of the machine itself.
+    filler: Option<Filler>,
 }
 
 /// A command line is read once per program: again while it is empty, and when the name says that exec replaced it.
@@ -50,7 +52,14 @@ struct Cmdline {
 impl ProcSource {
     /// The live machine.
     pub fn open(want: Want) -> Result<ProcSource, SourceError> {
-        ProcSource::open_at(Path::new(PROC_ROOT), want)
+        let mut source = ProcSource::open_at(Path::new(PROC_ROOT), want)?;
+        if source.want.facts.has(Facts::WAITS) {
+            let filler = Filler::open(false);
+            let more = filler.note(source.reader.delays_switched_on());
+            source.note = [source.note.take(), more].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+            source.filler = Some(filler);
+        }
+        Ok(source)
     }
 
     /// Another proc directory of this machine, or a copy of one (`--procfs`). The clock is the caller's, except that
@@ -90,6 +99,7 @@ impl ProcSource {
             unseen: Vec::new(),
             round: 0,
             note: None,
+            filler: None,
         })
     }
 
@@ -215,6 +225,9 @@ impl Source for ProcSource {
         pids.retain(|pid| self.add(*pid, &mut out.tasks) || everything);
         self.pids = pids;
         self.ledger.end();
+        if let Some(filler) = &mut self.filler {
+            filler.fill(&mut out.tasks);
+        }
         let round = self.round;
         if let Some(known) = &mut self.cmdlines {
             known.retain(|_, entry| entry.round == round);

@@ -52,8 +52,13 @@ impl Reader {
     /// Looks again at what can change between samples for the whole machine: whether delays are measured
     /// (`sys/kernel/task_delayacct`, Linux 5.14; older kernels decided at boot and do not say).
     pub fn refresh(&mut self) {
+        self.delays_measured = self.delays_switched_on() != Some(false);
+    }
+
+    /// What `sys/kernel/task_delayacct` says; `None` if there is no such file.
+    pub fn delays_switched_on(&mut self) -> Option<bool> {
         let switch = self.files.read_system("sys/kernel/task_delayacct");
-        self.delays_measured = switch.ok().and_then(number::first) != Some(0);
+        switch.ok().and_then(number::first).map(|switch| switch != 0)
     }
 
     /// Whether the directory is a real procfs rather than a recorded one.
@@ -221,6 +226,9 @@ impl Reader {
         }
         if want.facts.has(Facts::DELAYS) {
             task.delays = block_io(&stat, host, self.delays_measured);
+        }
+        if want.facts.has(Facts::WAITS) {
+            task.waits = Err(Missing::NotInSource);
         }
         if want.facts.has(Facts::TRAFFIC) {
             task.traffic = Err(Missing::NotInSource);

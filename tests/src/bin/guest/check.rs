@@ -2,10 +2,10 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{paths, sandwich};
+use pidstat_tests::{paths, sandwich, traffic};
 use pidstat_user::{
     clock::Clock,
-    kernel::survey,
+    kernel::{self as kernel_side, Reason, ladder::Survey},
     sample::{Facts, Sample, Want},
     source::{
         Source as _,
@@ -38,7 +38,7 @@ pub fn all() -> Result<bool> {
     };
     check("the kernel is the listed one", release(kernel));
     let mut seen = BTreeSet::new();
-    let survey = survey();
+    let survey = kernel_side::survey();
     for state in &survey.programs {
         let name = format!("{}/{}", state.family, state.program.name);
         let listed = expected.get(&name).and_then(toml::Value::as_str);
@@ -61,27 +61,49 @@ pub fn all() -> Result<bool> {
         ebpf::usable(Path::new("/proc")).map_err(|why| anyhow!("{why}")),
     );
     check("the figures of -u -r -d -w are /proc's", figures());
-    let rungs: Vec<&str> = listed
-        .get(kernel)
-        .and_then(|facts| facts.get("rungs")?.as_array())
-        .context("kernels.toml names no rungs")?
-        .iter()
-        .filter_map(toml::Value::as_str)
-        .collect();
-    let works: Vec<&str> = survey
-        .rungs
-        .iter()
-        .filter(|state| state.family == "net" && state.works.is_ok())
-        .map(|state| state.rung.name)
-        .collect();
-    check(
-        "the rungs that work are the listed ones, in order",
-        (works == rungs).then_some(()).ok_or_else(|| anyhow!("{works:?} work")),
-    );
+    let list = |key: &str| -> Result<Vec<&str>> {
+        let names = listed.get(kernel).and_then(|facts| facts.get(key)?.as_array());
+        let names = names.with_context(|| format!("kernels.toml has no {key}"))?;
+        Ok(names.iter().filter_map(toml::Value::as_str).collect())
+    };
+    let rungs = list("rungs")?;
+    check("the rungs that work are the listed ones, in order", works(&survey, &rungs));
     check("the best of them counts for -n", best(rungs[0]));
+    for rung in &rungs {
+        let outcome = traffic::kill_leaves_nothing(rung).map_err(|why| anyhow!(why));
+        check(&format!("{rung}: kill -9 leaves nothing behind"), outcome);
+    }
+    let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
+    check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
     paths::run(&listed, &rungs, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
         .map_err(|why| anyhow!(why))?;
+    // For good, so at the end.
+    check(
+        "lockdown=confidentiality",
+        fs::write("/sys/kernel/security/lockdown", "confidentiality").map_err(Into::into),
+    );
+    let survey = kernel_side::survey();
+    check("the rungs that work under lockdown are the listed ones", works(&survey, &list("locked_rungs")?));
+    let closed = survey.rungs.iter().find(|state| state.rung.name == "kprobe").map(|state| &state.works);
+    let named = match closed {
+        Some(Err(why @ Reason::Lockdown(_))) if why.remedy().contains("lockdown") => Ok(()),
+        other => Err(anyhow!("{other:?}")),
+    };
+    check("what lockdown closed says so", named);
+    check("the best of the rest counts for -n", best(list("locked_rungs")?[0]));
     Ok(good)
+}
+
+/// Whether the rungs of the net family that work are these.
+fn works(survey: &Survey, expected: &[&str]) -> Result<()> {
+    let net = survey.rungs.iter().filter(|state| state.family == "net");
+    let works: Vec<&str> =
+        net.clone().filter(|state| state.works.is_ok()).map(|state| state.rung.name).collect();
+    let why: Vec<String> = net
+        .filter_map(|state| Some(format!("{}: {}", state.rung.name, state.works.as_ref().err()?)))
+        .collect();
+    ensure!(works == expected, "{works:?} work; {}", why.join("; "));
+    Ok(())
 }
 
 fn release(kernel: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Where from, of which kind, where to.
-const MOUNTS: [(&str, &str); 8] = [
+const MOUNTS: [(&str, &str); 9] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
@@ -18,6 +18,7 @@ const MOUNTS: [(&str, &str); 8] = [
     ("cgroup2", "/sys/fs/cgroup"),
     ("bpf", "/sys/fs/bpf"),
     ("tracefs", "/sys/kernel/tracing"),
+    ("securityfs", "/sys/kernel/security"),
 ];
 
 /// Never returns: a process 1 that ends is a panic.

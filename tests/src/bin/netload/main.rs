@@ -6,9 +6,13 @@
     reason = "a workload owns its socket, and to return is to close it"
 )]
 
+mod layers;
+mod ring;
 mod share;
 mod tcp;
 mod udp;
+mod unix;
+mod veth;
 mod wire;
 
 use wire::Family;
@@ -27,7 +31,14 @@ fn main() {
         Some("pidns") => wire::own_numbers(),
         _ => {}
     }
-    if !(tcp::run(&case, family) || udp::run(&case, family) || share::run(&case, family)) {
+    let known = tcp::run(&case, family)
+        || udp::run(&case, family)
+        || share::run(&case, family)
+        || unix::run(&case)
+        || ring::run(&case, family)
+        || layers::run(&case, family)
+        || veth::run(&case, family);
+    if !known {
         eprintln!("netload: no case {case:?}");
         std::process::exit(2);
     }

@@ -136,8 +136,9 @@ fn receive_descriptor(over: &UnixStream) -> RawFd {
     }
 }
 
-/// Opens the net family and holds it until it is killed.
+/// Opens the net family by the rung that is named next, or by the best, and holds it until it is killed.
 fn hold() {
+    use pidstat_tests::paths;
     use pidstat_user::{
         kernel::{
             Kernel,
@@ -147,7 +148,9 @@ fn hold() {
         source::ebpf::net::Net,
     };
     let kernel = Kernel::open().expect("kernel");
-    let net = Net::open(&kernel, PidNamespace::default(), NetChoice::Auto, Options::default());
+    let named = std::env::args().nth(2).unwrap_or_default();
+    let choice = paths::choice(&named).unwrap_or(NetChoice::Auto);
+    let net = Net::open(&kernel, PidNamespace::default(), choice, Options::default());
     let net = net.expect("net");
     crate::wire::pause("ready");
     drop(net);

@@ -1,0 +1,211 @@
+//! A connection over a pair of devices between two namespaces of its own, and what the client's device counted.
+
+use crate::wire::{Did, Family, await_go, own_network, report, stop_after, wait};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::AsRawFd,
+    process::Command,
+};
+
+const CLIENT: &str = "10.203.7.1";
+const SERVER: &str = "10.203.7.2";
+const PORT: u16 = 5001;
+const BYTES: usize = 10_000_019;
+
+pub fn run(case: &str, _: Family) -> bool {
+    match case {
+        "veth" => over_devices(false),
+        "veth-loss" => over_devices(true),
+        _ => return false,
+    }
+    true
+}
+
+/// The client is this process; the server is a child in a namespace of its own. Both get a device, so nothing of it is left
+/// when they end.
+fn over_devices(lose: bool) {
+    own_network();
+    let (mut ready, mut tell) = pipe();
+    let (mut set_up, mut go) = pipe();
+    // SAFETY: this program is single-threaded.
+    let server = unsafe { libc::fork() };
+    assert!(server >= 0);
+    if server == 0 {
+        stop_after(60);
+        own_network();
+        tell.write_all(b"x").expect("tell");
+        set_up.read_exact(&mut [0]).expect("set up");
+        device("kpb", SERVER, CLIENT, "02:00:00:00:00:0a");
+        serve(lose, &mut tell);
+        // SAFETY: never returns.
+        unsafe { libc::_exit(0) };
+    }
+    ready.read_exact(&mut [0]).expect("the server's namespace");
+    let peer = server.to_string();
+    ip(&[
+        "link",
+        "add",
+        "kpa",
+        "address",
+        "02:00:00:00:00:0a",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "kpb",
+        "address",
+        "02:00:00:00:00:0b",
+        "netns",
+        &peer,
+    ]);
+    device("kpa", CLIENT, SERVER, "02:00:00:00:00:0b");
+    go.write_all(b"x").expect("go");
+    ready.read_exact(&mut [0]).expect("the server listens");
+    let before = counters();
+    let mut stream = TcpStream::connect((SERVER, PORT)).expect("connect");
+    let data = vec![b'v'; 65_536];
+    let mut left = BYTES;
+    while left > 0 {
+        left -= stream.write(&data[..left.min(65_536)]).expect("write");
+    }
+    stream.read_exact(&mut [0]).expect("the answer");
+    // The last acknowledgements.
+    crate::wire::sleep_ms(500);
+    let now = counters();
+    let [tx, rx, tx_messages, rx_messages] = std::array::from_fn(|at| now[at] - before[at]);
+    report(Did { tx, rx, tx_messages, rx_messages });
+    await_go();
+    drop(stream);
+    wait(&[server]);
+}
+
+fn serve(lose: bool, tell: &mut fs::File) {
+    let _group = lose.then(Lossy::enter);
+    let listener = TcpListener::bind((SERVER, PORT)).expect("bind");
+    tell.write_all(b"x").expect("tell");
+    let (mut stream, _) = listener.accept().expect("accept");
+    let mut buffer = vec![0; 65_536];
+    let mut left = BYTES;
+    while left > 0 {
+        left -= stream.read(&mut buffer).expect("read");
+    }
+    stream.write_all(b"!").expect("answer");
+    // Until the client closes.
+    let _ = stream.read(&mut buffer);
+}
+
+/// Bytes sent and received, packets sent and received, by the client's device.
+fn counters() -> [u64; 4] {
+    let text = fs::read_to_string("/proc/self/net/dev").expect("devices");
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("kpa:")).expect("the device");
+    let numbers: Vec<u64> = line.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+    [numbers[8], numbers[0], numbers[9], numbers[1]]
+}
+
+/// Gives a device its address and a neighbour that need not be asked for, and takes offloads off it.
+fn device(name: &str, own: &str, other: &str, other_mac: &str) {
+    // Neighbour discovery of IPv6 would be counted too.
+    fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1").expect("no IPv6");
+    ip(&["addr", "add", &format!("{own}/24"), "dev", name]);
+    ip(&["neigh", "add", other, "lladdr", other_mac, "dev", name, "nud", "permanent"]);
+    for offload in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO] {
+        switch_off(name, offload);
+    }
+    ip(&["link", "set", name, "up"]);
+}
+
+fn ip(words: &[&str]) {
+    let done = Command::new("ip").args(words).status().expect("ip");
+    assert!(done.success(), "ip {words:?}");
+}
+
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const ETHTOOL_STSO: u32 = 0x1f;
+const ETHTOOL_SGSO: u32 = 0x24;
+const ETHTOOL_SGRO: u32 = 0x2c;
+
+fn switch_off(name: &str, offload: u32) {
+    // struct ethtool_value: the command, and the value.
+    let mut value = [offload, 0];
+    // SAFETY: all zeros are a valid ifreq; `value` lives until the call returns; the socket is closed at exit.
+    unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *to = byte as libc::c_char;
+        }
+        request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
+        assert_eq!(libc::ioctl(socket, SIOCETHTOOL, &raw mut request), 0, "ethtool {offload:#x}");
+        libc::close(socket);
+    }
+}
+
+fn pipe() -> (fs::File, fs::File) {
+    use std::os::fd::FromRawFd;
+    let [from, to] = crate::wire::pipe();
+    // SAFETY: descriptors that nothing else owns.
+    unsafe { (fs::File::from_raw_fd(from), fs::File::from_raw_fd(to)) }
+}
+
+/// A control group whose members lose three of a hundred packets that they receive.
+struct Lossy {
+    group: std::path::PathBuf,
+    home: std::path::PathBuf,
+}
+
+impl Lossy {
+    fn enter() -> Lossy {
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+        let root = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+        let root = std::path::PathBuf::from(root.and_then(|line| line.split(' ').nth(1)).expect("cgroup v2"));
+        let own = fs::read_to_string("/proc/self/cgroup").expect("cgroup");
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or("");
+        let home = root.join(own);
+        let group = home.join(format!("kp-lossy-{}", std::process::id()));
+        fs::create_dir(&group).expect("a group");
+        fs::write(group.join("cgroup.procs"), std::process::id().to_string()).expect("enter");
+        drop_some(&fs::File::open(&group).expect("group"));
+        Lossy { group, home }
+    }
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        let _ = fs::write(self.home.join("cgroup.procs"), std::process::id().to_string());
+        let _ = fs::remove_dir(&self.group);
+    }
+}
+
+/// Attaches `return bpf_get_prandom_u32() % 100 >= 3` to what the group receives; it goes with the group.
+fn drop_some(group: &fs::File) {
+    // struct bpf_insn: opcode, registers, offset, immediate.
+    let instruction = |op: u8, regs: u8, off: i16, imm: i32| {
+        u64::from(op) | u64::from(regs) << 8 | u64::from(off as u16) << 16 | u64::from(imm as u32) << 32
+    };
+    let program = [
+        instruction(0x85, 0, 0, 7),    // call bpf_get_prandom_u32
+        instruction(0x94, 0, 0, 100),  // w0 %= 100
+        instruction(0xbc, 0x01, 0, 0), // w1 = w0
+        instruction(0xb4, 0, 0, 1),    // w0 = 1
+        instruction(0x36, 0x01, 1, 3), // if w1 >= 3 goto +1
+        instruction(0xb4, 0, 0, 0),    // w0 = 0
+        instruction(0x95, 0, 0, 0),    // exit
+    ];
+    let licence = c"GPL";
+    // SAFETY: laid out as the kernel's prog_load (prog_type and insn_cnt, insns, license, ...) and prog_attach (target_fd
+    // and attach_bpf_fd, attach_type and attach_flags); what they point to lives until the calls return.
+    unsafe {
+        const CGROUP_SKB: u64 = 8;
+        let mut load = [0u64; 16];
+        load[0] = CGROUP_SKB | (program.len() as u64) << 32;
+        load[1] = program.as_ptr() as u64;
+        load[2] = licence.as_ptr() as u64;
+        let fd = libc::syscall(libc::SYS_bpf, 5, load.as_ptr(), size_of_val(&load));
+        assert!(fd >= 0, "load: {}", std::io::Error::last_os_error());
+        let attach = [group.as_raw_fd() as u64 | (fd as u64) << 32, 0, 0, 0];
+        let done = libc::syscall(libc::SYS_bpf, 8, attach.as_ptr(), size_of_val(&attach));
+        assert_eq!(done, 0, "attach: {}", std::io::Error::last_os_error());
+    }
+}

@@ -71,6 +71,8 @@ pub struct Counted {
 pub struct ExitCounts {
     /// Processes whose last thread died; of threads that die at the same time each may be taken for the last.
     pub ended: u64,
+    /// Processes that are remembered now, those that the reader took out included.
+    pub groups: u64,
     /// Records of ended processes that found no room in the ring and were put aside.
     pub waiting: u64,
     /// Records for which there was no room anywhere.
@@ -157,7 +159,7 @@ unsafe impl aya::Pod for GroupEntry {}
 // SAFETY: as for `GroupEntry`.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Counted {}
-// SAFETY: repr(C), four integers of the same size.
+// SAFETY: repr(C), five integers of the same size.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for ExitCounts {}
 // SAFETY: repr(C), integers and byte arrays that leave no gap (the size is asserted), every bit pattern is valid.

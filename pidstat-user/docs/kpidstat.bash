@@ -56,7 +56,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --sched --delay --delayacct --pids --tree --follow --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --human --dec --style --dev --source --net --sched-tasks --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net io proc csv query watch record explore play plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --sched --delay --delayacct --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --self --check --human --dec --style --dev --source --net --sched-tasks --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net io proc csv query watch record explore play plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -71,6 +71,10 @@ _kpidstat() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exited)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

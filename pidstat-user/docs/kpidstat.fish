@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n sched delay delayacct T= p/pids= t tree follow C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= I human dec= o= style= dev= source= net= sched-tasks= net-sockets= procfs= root= replay= debug-bpf e= help V/version
+    string join \n u r s d w v R n sched delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= sched-tasks= net-sockets= procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -28,6 +28,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s T -d 'Report the task
 CHILD\t'The task and the children it waited for'
 ALL\t'Both'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s p -l pids -d 'Only these processes (SELF is kpidstat itself), idle or not; ALL shows every process, idle or not' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l exited -d 'Processes that ended: show (the default), hide, or fold into their parent; fold:cgroup and fold:command make one row for each group or name' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s C -d 'Only tasks whose name matches this regular expression (with -l: whose command line does)' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s G -d 'Only processes whose name matches, with all their threads' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l comm_regex -d 'Only processes whose command line matches from its start' -r
@@ -78,6 +79,8 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l ignore -d 'Leave kpid
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s h -d 'One line per task with all reports side by side, no averages'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s H -d 'Seconds since the epoch instead of the time of day'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l self -d 'Also print what kpidstat itself costs: CPU, memory, time of a sample, losses'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l check -d 'Also compare the sum of all processes with what the machine counted: CPU, context switches, disks'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print what the network programs log inside the kernel on standard error'

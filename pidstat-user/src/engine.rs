@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Ended, Forest, Row, Span},
-    sample::{End as SampleEnd, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
+    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span},
+    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{
@@ -310,7 +310,20 @@ impl<'a> Run<'a> {
         };
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
+        let check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
+            let departed = rate::departed(before, &self.now, &span);
+            let all = rate::pairs(before, &self.now, &span, false).chain(departed);
+            Check::between(before, &self.now, all)
+        });
         let rows = rows(self.plan, before, &self.now, &span, sums);
+        let folded;
+        let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.want.exited {
+            Exited::Fold(into) => {
+                folded = Folded::new(rows, into, &span);
+                Box::new(folded.rows().filter(|row| is_asked(self.plan, row)))
+            }
+            Exited::Show | Exited::Hide => Box::new(rows),
+        };
         let (follow, join) = (self.follow.as_ref(), self.sink.join());
         let forest;
         let tables = if self.plan.tree {
@@ -327,6 +340,8 @@ impl<'a> Run<'a> {
             before_epoch_ns: before.epoch_ns,
             now_epoch_ns: self.now.epoch_ns,
             origin: &self.now.origin,
+            own_cpu_ns: rate::own_cpu_ns(before, &self.now),
+            check,
         };
         if averages {
             self.sink.averages(&frame, &mut self.out);
@@ -357,14 +372,23 @@ fn rows<'a>(
     let traffic = plan.want.facts.has(Facts::TRAFFIC);
     let departed = rate::departed(before, now, span).filter(move |row| {
         (traffic || !row.traffic_only)
-            && match &plan.want.pids {
-                Pids::All => true,
-                Pids::Only(list) => list.binary_search(&row.now.key.tgid).is_ok(),
+            && match plan.want.exited {
+                Exited::Show => is_asked(plan, row),
+                Exited::Hide => !row.exited && is_asked(plan, row),
+                Exited::Fold(_) => true,
             }
     });
     rate::pairs(before, now, span, plan.counting == Counting::Sysstat)
         .chain(departed)
         .map(move |row| Row { sums: sums.and_then(|sums| sums.of(row.now.key)), ..row })
+}
+
+/// Whether a row is of one of the processes that are asked for by number, if any are.
+fn is_asked(plan: &Plan, row: &Row<'_>) -> bool {
+    match &plan.want.pids {
+        Pids::Only(list) if row.exited => list.binary_search(&row.now.key.tgid).is_ok(),
+        Pids::All | Pids::Only(_) => true,
+    }
 }
 
 /// The tables of one sample: one for each report, or one for all of them.

@@ -4,9 +4,11 @@
 //! not in the earlier sample starts from zero only if it was born since.
 
 pub mod average;
+pub mod check;
 pub mod connection;
 pub mod ended;
 pub mod fold;
+pub mod folded;
 pub mod io;
 pub mod pair;
 pub mod recorded;
@@ -15,11 +17,18 @@ pub mod tree;
 pub mod vector;
 
 pub use average::{Averages, Sums};
+pub use check::Check;
 pub use ended::Ended;
+pub use folded::Folded;
 pub use pair::{departed, pairs};
 pub use tree::Forest;
 
 use crate::sample::{Missing, Reading, Sample, Task};
+
+/// CPU time that the tool itself used between two samples, if both say.
+pub fn own_cpu_ns(before: &Sample, now: &Sample) -> Option<u64> {
+    now.origin.cost?.cpu_ns.checked_sub(before.origin.cost?.cpu_ns)
+}
 
 /// The span between two samples, in the units that the formulas need.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +122,8 @@ impl<'a> Row<'a> {
         for row in self.descendants {
             match row.own_delta(&counter) {
                 Ok(delta) => sum = sum.saturating_add(delta),
-                Err(Missing::DoesNotApply) => {}
+                // Of one that ended the kernel does not say everything.
+                Err(Missing::DoesNotApply | Missing::Gone) => {}
                 Err(why) => return Err(why),
             }
         }
@@ -157,7 +167,8 @@ impl<'a> Row<'a> {
     /// A present amount, with those of the descendants; in averages its mean over the samples in which each existed.
     pub fn level(&self, now: impl Fn(&Task) -> Reading<u64>, sum: impl Fn(&Sums) -> u64) -> Reading<Level> {
         let mut level = self.own_level(&now, &sum)?;
-        for row in self.descendants {
+        // Who ended has nothing now.
+        for row in self.descendants.iter().filter(|row| !row.exited) {
             match row.own_level(&now, &sum) {
                 Ok(part) => level = level.plus(part),
                 Err(Missing::DoesNotApply) => {}

@@ -14,10 +14,10 @@ pub mod task;
 pub mod tree;
 
 pub use cgroup::Cgroup;
-pub use facts::{Facts, NetChoice, Pids, Want};
+pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
-pub use system::{Host, Losses, Origin, System};
+pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
     Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
 };

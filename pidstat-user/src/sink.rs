@@ -18,8 +18,8 @@ pub use time::TimeFormat;
 
 use crate::{
     column::{Column, Report, Unit, Value},
-    rate::Row,
-    sample::{Host, Missing, Origin},
+    rate::{Check, Row},
+    sample::{Host, Missing, Origin, Reading},
 };
 
 /// A table to show.
@@ -64,6 +64,10 @@ pub struct Frame<'a> {
     pub now_epoch_ns: i64,
     /// Where the numbers came from.
     pub origin: &'a Origin,
+    /// What kpidstat itself used in the interval, in nanoseconds of CPU time.
+    pub own_cpu_ns: Option<u64>,
+    /// What all processes did beside what the machine counted, if that is asked for.
+    pub check: Option<Reading<Check>>,
 }
 
 /// How the last sample came about, for the closing of a document.

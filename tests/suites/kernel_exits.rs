@@ -7,9 +7,14 @@ mod said;
 #[path = "kernel_exits/watch.rs"]
 mod watch;
 
+use pidstat_tests::tool;
 use pidstat_user::sample::TaskKey;
 use said::{Load, Said};
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::UdpSocket,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use watch::{Total, Watch};
 
 const PAGE: u64 = 4096;
@@ -221,4 +226,72 @@ fn a_full_ring_loses_nothing_and_what_finds_no_room_at_all_is_counted() {
     }
     let (watch, _) = storm("1000");
     assert!(watch.losses().exit_ring_full > 100, "{:?}", watch.losses());
+}
+
+#[test]
+fn ended_processes_are_shown_hidden_or_folded() {
+    // Nine short lives that use some CPU, in a shell of which all that is asked for is the number.
+    let script = "read x; for i in 1 2 3 4 5 6 7 8 9; do sh -c 'i=0; while [ $i -lt 9000 ]; do i=$((i+1)); done'; done; sleep 4";
+    let mut shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().expect("sh");
+    let parent = shell.id().to_string();
+    let runs = ["show", "hide", "fold", "fold:command"].map(|how| {
+        let mut command = Command::new(tool::kpidstat());
+        command.args(["--source", "ebpf", "-o", "json", "-u", "--exited", how]);
+        // By number nobody is shown who is not folded into it.
+        command.args(if how == "fold" { ["-p", parent.as_str()] } else { ["--where", "comm == 'sh'"] });
+        command.args(["1", "5"]).stdout(Stdio::piped()).spawn().expect("kpidstat")
+    });
+    std::thread::sleep(Duration::from_millis(2500));
+    drop(shell.stdin.take());
+    let [show, hide, fold, command] = runs.map(|run| {
+        let out = run.wait_with_output().expect("kpidstat");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{text}");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let samples = document["sysstat"]["hosts"][0]["statistics"].as_array().expect("samples").clone();
+        let rows = samples.iter().flat_map(|s| s["task-cpu-load"].as_array().expect("rows").clone());
+        let rows: Vec<serde_json::Value> = rows.collect();
+        let ended = rows.iter().filter(|row| row["exited"] == true).count();
+        let used: f64 = rows.iter().filter_map(|row| row["usr"].as_f64()).sum();
+        (ended, used, rows)
+    });
+    shell.wait().expect("wait");
+    assert_eq!(show.0, 9, "{:#?}", show.2);
+    assert!(hide.0 == 0 && hide.1 < show.1 / 2.0, "{show:#?} {hide:#?}");
+    let near = |used: f64| (used - show.1).abs() < show.1 / 5.0;
+    assert!(fold.0 == 0 && near(fold.1), "{show:#?} {fold:#?}");
+    assert!((1..=3).contains(&command.0) && near(command.1), "{show:#?} {command:#?}");
+    let group = |row: &serde_json::Value| row["exited"] != true || row["PID"] == "0";
+    assert!(command.2.iter().all(group), "{command:#?}");
+}
+
+/// The oracle is /proc/stat, which counts the ticks of CPUs and not of tasks. Ten seconds of two CPUs are 2 000 ticks, so
+/// that a tick at either end is far below the percent that is asked for.
+#[test]
+fn cpu_time_is_conserved_under_mixed_load() {
+    let sink = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = sink.local_addr().expect("its address").port().to_string();
+    let mut check = Command::new(tool::kpidstat());
+    check.args(["--source", "ebpf", "-o", "ndjson", "--check", "-u", "10", "1"]);
+    let check = check.stdout(Stdio::piped()).spawn().expect("kpidstat");
+    // Short lives for as long as it watches, and threads that come and go.
+    let mut storm = Load::start(&["storm", "3000", "16", &port]);
+    let said = storm.listen();
+    let waits = Load::start(&["waits"]);
+    let out = check.wait_with_output().expect("kpidstat");
+    drop(waits);
+    let jobs = said.join().expect("its output").len();
+    let sample: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one object");
+    let (books, own) = (&sample["kpidstat"]["check"], &sample["kpidstat"]["self"]);
+    println!("{jobs} jobs; {books} {own}");
+    let found = books["found_pct"].as_f64().expect("books");
+    assert!((99.0..=101.0).contains(&found), "{books}");
+    let number =
+        |of: &serde_json::Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name}: {of}"));
+    assert!(number(books, "tasks_switches") <= number(books, "machine_switches") * 101 / 100, "{books}");
+    assert!(number(books, "tasks_switches") > number(books, "machine_switches") / 4, "{books}");
+    // The tool's own books: it takes milliseconds, and it has room for whoever dies.
+    assert!(number(own, "cpu_ns") > 100_000 && number(own, "sample_ns") > 10_000, "{own}");
+    assert!(number(own, "resident_bytes") > 1 << 20 && number(own, "exit_map_used") > 0, "{own}");
+    assert!(number(own, "exit_map_used") < number(own, "exit_map_room"), "{own}");
 }

@@ -70,7 +70,7 @@ prop_compose! {
             list.dedup_by_key(|task| (task.key.tgid, task.key.tid));
         }
         ended.retain(Task::is_process);
-        let system = System { total_cpu_ticks: Ok(ticks), ticks_per_second, mem_total_kib: Ok(memory) };
+        let system = System { total_cpu_ticks: Ok(ticks), ticks_per_second, mem_total_kib: Ok(memory), ..System::default() };
         Sample { uptime_ns: uptime, system, tasks, departed: ended, ..Sample::default() }
     }
 }

@@ -84,6 +84,15 @@ pub unsafe fn put_aside(entry: *const GroupEntry) {
     }
 }
 
+/// Counts the processes that are remembered: 1 more, or with all bits set one less.
+#[inline(always)]
+fn remembered(change: u64) {
+    if let Some(counts) = COUNTS.get_ptr_mut(0) {
+        // SAFETY: the array's only value lives as long as the map.
+        unsafe { add(&raw mut (*counts).groups, change) };
+    }
+}
+
 /// Counts a process whose last thread died.
 #[inline(always)]
 pub fn ended_one() {
@@ -123,7 +132,9 @@ pub unsafe fn find_or_make(signal: *const u8, leader: *const u8) -> Option<*mut 
         let fresh = FRESH.get_ptr(0)?;
         // BPF_NOEXIST: another thread may have been faster, and overwriting would lose what it counted.
         let zero: &GroupEntry = &*fresh;
-        let _ = GROUPS.insert(key, zero, 1);
+        if GROUPS.insert(key, zero, 1).is_ok() {
+            remembered(1);
+        }
         let found = GROUPS.get_ptr_mut(key);
         if let Some(found) = found {
             (*found).start_ns = start_ns;
@@ -177,7 +188,9 @@ unsafe fn begin(entry: *mut GroupEntry, start_ns: u64) {
 /// As for [`find`].
 #[inline(always)]
 pub unsafe fn forget(signal: *const u8) {
-    let _ = GROUPS.remove(signal as u64);
+    if GROUPS.remove(signal as u64).is_ok() {
+        remembered(u64::MAX);
+    }
 }
 
 /// The first thread of a task's process.

@@ -98,6 +98,11 @@ pub struct Args {
     #[arg(long, help_heading = "Selection")]
     pub follow: bool,
 
+    /// Processes that ended: show (the default), hide, or fold into their parent; fold:cgroup and fold:command make one row
+    /// for each group or name
+    #[arg(long, value_name = "HOW", help_heading = "Selection")]
+    pub exited: Option<String>,
+
     /// Only tasks whose name matches this regular expression (with -l: whose command line does)
     #[arg(short = 'C', value_name = "REGEX", allow_hyphen_values = true, help_heading = "Selection")]
     pub name: Option<String>,
@@ -160,6 +165,14 @@ pub struct Args {
     /// Time of each row: clock, iso (with date and zone), epoch, or a strftime pattern like '%F %T%.3f'
     #[arg(long, value_name = "FORMAT", conflicts_with = "epoch", help_heading = "Output")]
     pub time_format: Option<String>,
+
+    /// Also print what kpidstat itself costs: CPU, memory, time of a sample, losses
+    #[arg(long = "self", help_heading = "Output")]
+    pub own_cost: bool,
+
+    /// Also compare the sum of all processes with what the machine counted: CPU, context switches, disks
+    #[arg(long, help_heading = "Output")]
+    pub check: bool,
 
     /// %CPU of all CPUs together instead of one
     #[arg(short = 'I', action = ArgAction::Count, help_heading = "Output")]

@@ -5,8 +5,8 @@ use super::{
     plan::Usage,
 };
 use crate::{
-    column::{Column, REPORTS, Report},
-    sample::Pids,
+    column::{Column, REPORTS, Report, Scope},
+    sample::{Exited, FoldTo, Pids},
     select::{
         Filter, Follow, Name, Order, Sort,
         expr::{Condition, Relation, Term, parse},
@@ -14,6 +14,29 @@ use crate::{
         name::{RowNames, column},
     },
 };
+
+/// What `--exited` asks for.
+pub(super) fn exited(args: &Args, reports: &[&Report]) -> Result<Exited, Usage> {
+    let exited = match args.exited.as_deref() {
+        None | Some("show") => Exited::Show,
+        Some("hide") => Exited::Hide,
+        Some("fold" | "fold:parent") => Exited::Fold(FoldTo::Parent),
+        Some("fold:cgroup") => Exited::Fold(FoldTo::Cgroup),
+        Some("fold:command") => Exited::Fold(FoldTo::Command),
+        Some(other) => {
+            return Err(Usage(format!(
+                "--exited is show, hide, fold, fold:cgroup or fold:command, not {other:?}"
+            )));
+        }
+    };
+    let children = reports.iter().any(|report| report.scope == Scope::Children);
+    if exited == Exited::Fold(FoldTo::Parent) && children {
+        return Err(Usage(
+            "-T CHILD has the ended children in their parent already; use it without --exited fold".into(),
+        ));
+    }
+    Ok(exited)
+}
 
 /// What rows are sorted by when only their number was given.
 const SORT_OF_TOP: &str = "cpu_pct";

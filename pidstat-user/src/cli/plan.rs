@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED},
-    sample::{Facts, Pids, Want},
+    sample::{Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
 use regex::bytes::RegexBuilder;
@@ -111,6 +111,7 @@ impl Plan {
             reports = choice::reports_of(columns);
         }
         let order = choice::order(args)?;
+        let exited = choice::exited(args, &reports)?;
         let extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
         if !args.program.is_empty() && interval.is_none() {
@@ -137,6 +138,20 @@ impl Plan {
         }
         if args.command_lines > 0 || follow.is_some() || args.command_line.is_some() {
             facts |= Facts::CMDLINE;
+        }
+        if exited == Exited::Fold(FoldTo::Cgroup) {
+            facts |= Facts::CGROUP;
+        }
+        if args.own_cost || args.output.is_some() {
+            facts |= Facts::COST;
+        }
+        if args.check {
+            if pids.is_some() || interval.is_none() {
+                return Err(Usage(
+                    "--check is about all processes during an interval: no -p, and an interval".into(),
+                ));
+            }
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
@@ -182,6 +197,7 @@ impl Plan {
                 pids: pids.unwrap_or_default(),
                 threads: args.threads > 0,
                 sum_threads: true,
+                exited,
                 net: args.net.choice(),
                 net_sockets: args.net_sockets,
                 sched_tasks: args.sched_tasks,

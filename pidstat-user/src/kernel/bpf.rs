@@ -42,6 +42,11 @@ impl IterProgram {
         IterProgram { program }
     }
 
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
+    }
+
     /// Links the program to what it shall walk.
     ///
     /// # Errors

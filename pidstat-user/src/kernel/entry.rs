@@ -28,16 +28,30 @@ pub unsafe fn take<K: aya::Pod, V: aya::Pod + Default>(
     }
 }
 
+/// Nanoseconds that a program ran, and how often; both stand still while the kernel does not measure them.
+///
+/// # Errors
+/// What the kernel said.
+pub fn run_time(program: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let info = about(program)?;
+    Ok((info[24], info[25]))
+}
+
 /// How often the kernel skipped a program because it was already running on that CPU (`bpf_prog_info.recursion_misses`,
 /// 5.12 and later).
 ///
 /// # Errors
 /// What the kernel said.
 pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
-    // struct bpf_prog_info up to and with recursion_misses, at byte 208; what is zero on entry asks for no array.
+    Ok(about(program)?[26])
+}
+
+/// `struct bpf_prog_info` up to and with run_time_ns, run_cnt and recursion_misses, the last at byte 208.
+fn about(program: BorrowedFd<'_>) -> io::Result<[u64; 27]> {
+    // What is zero on entry asks for no array.
     let mut info = [0u64; 27];
     let mut attr = [fd_word(program) | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
     // SAFETY: `attr` is laid out as the kernel's (bpf_fd, info_len, info), and `info` has `info_len` bytes.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
-    Ok(info[26])
+    Ok(info)
 }

@@ -39,6 +39,10 @@ impl Facts {
     pub const CGROUP: Facts = Facts(1 << 17);
     /// The owner is the effective user rather than the real one (`status`).
     pub const EFFECTIVE: Facts = Facts(1 << 20);
+    /// What the whole machine did, to be compared with the sum of all processes (`stat`, `diskstats`).
+    pub const MACHINE: Facts = Facts(1 << 23);
+    /// What the tool itself costs.
+    pub const COST: Facts = Facts(1 << 22);
     /// Delays by what was waited for (taskstats). Whoever asks for it asks for [`Facts::DELAYS`], too.
     pub const WAITS: Facts = Facts(1 << 21);
     /// Every connection, and the network devices.
@@ -121,6 +125,29 @@ impl NetChoice {
     }
 }
 
+/// What becomes of the rows of processes that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exited {
+    /// Each has a row.
+    #[default]
+    Show,
+    /// None has.
+    Hide,
+    /// They are added to others.
+    Fold(FoldTo),
+}
+
+/// Where ended processes are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoldTo {
+    /// To the row of the nearest ancestor that lives; who has none keeps its own.
+    Parent,
+    /// To one row for each control group; whose is not known keeps its own.
+    Cgroup,
+    /// To one row for each name.
+    Command,
+}
+
 /// What a source is opened for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
@@ -133,6 +160,8 @@ pub struct Want {
     /// Whether `sched` and `switches` of a process row are the sum over all its threads, dead ones included
     /// (kpidstat), or the main thread's alone (what the kernel's per-process files show, and sysstat prints).
     pub sum_threads: bool,
+    /// What becomes of processes that ended; those that are added to others are wanted even if `pids` does not name them.
+    pub exited: Exited,
     /// By which means traffic is counted.
     pub net: NetChoice,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.

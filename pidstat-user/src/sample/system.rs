@@ -30,6 +30,29 @@ pub struct System {
     pub ticks_per_second: u64,
     /// MemTotal in KiB (`/proc/meminfo`).
     pub mem_total_kib: Reading<u64>,
+    /// What it did, and the sum over all tasks.
+    pub machine: Reading<Machine>,
+}
+
+/// What the whole machine did since it started, to be compared with the sum of its tasks. Times are whole clock ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// user+nice+system of all CPUs (`/proc/stat`); guests are part of user and nice.
+    pub busy_ns: u64,
+    /// irq+softirq, most of which the kernel charges to the task that was interrupted.
+    pub interrupt_ns: u64,
+    /// steal.
+    pub steal_ns: u64,
+    /// idle+iowait.
+    pub idle_ns: u64,
+    /// Context switches, those to the idle task included (`ctxt`).
+    pub switches: u64,
+    /// Bytes that disks read (`/proc/diskstats`); partitions and devices made of others are not counted again.
+    pub read_bytes: u64,
+    /// Bytes that disks wrote.
+    pub written_bytes: u64,
+    /// User and system time of all tasks as the tick saw it, of those that ended since the first sample too.
+    pub tasks_ns: u64,
 }
 
 impl Default for System {
@@ -38,6 +61,7 @@ impl Default for System {
             total_cpu_ticks: Err(Missing::NotAsked),
             ticks_per_second: 100,
             mem_total_kib: Err(Missing::NotAsked),
+            machine: Err(Missing::NotAsked),
         }
     }
 }
@@ -55,6 +79,25 @@ pub struct Origin {
     pub net_approximate: bool,
     /// What was lost so far.
     pub losses: Losses,
+    /// What the tool itself cost so far, if that is asked for.
+    pub cost: Option<Cost>,
+}
+
+/// What the tool itself costs, since its start where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Its user and system time.
+    pub cpu_ns: u64,
+    /// Its resident memory now.
+    pub resident_bytes: Reading<u64>,
+    /// The most there was.
+    pub peak_bytes: u64,
+    /// How long it took to take this sample.
+    pub sample_ns: u64,
+    /// Time that its programs ran inside the kernel, and how often; not measured unless `kernel.bpf_stats_enabled` is set.
+    pub bpf: Reading<(u64, u64)>,
+    /// How many processes its map of the dying has now, and for how many there is room.
+    pub exit_map: Reading<(u64, u64)>,
 }
 
 /// What could not be counted or shown exactly since the start, by reason; all zero on a healthy run.

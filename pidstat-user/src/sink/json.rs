@@ -4,7 +4,7 @@ use super::{Absent, Frame, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::{Column, Unit, Value},
     rate::Row,
-    sample::{End, Host, Missing, Origin, Task},
+    sample::{End, Host, Missing, Origin, Reading, Task},
 };
 use jiff::tz::TimeZone;
 use std::io::Write as _;
@@ -175,6 +175,8 @@ impl Sink for Json {
             out.push(b',');
             layout.newline(5, out);
             about(frame.origin, frame.before_epoch_ns, frame.now_epoch_ns, out);
+            books(frame, out);
+            out.push(b'}');
         }
         layout.newline(4, out);
         out.push(b'}');
@@ -191,7 +193,7 @@ impl Sink for Json {
     }
 }
 
-/// The object that says where the numbers came from.
+/// The object that says where the numbers came from, open at its end for more.
 pub(super) fn about(origin: &Origin, before_epoch_ns: i64, now_epoch_ns: i64, out: &mut Vec<u8>) {
     let _ = write!(
         out,
@@ -217,7 +219,58 @@ pub(super) fn about(origin: &Origin, before_epoch_ns: i64, now_epoch_ns: i64, ou
     for (number, (name, count)) in origin.losses.named().iter().enumerate() {
         let _ = write!(out, "{}\"{name}\": {count}", if number > 0 { ", " } else { "" });
     }
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
+}
+
+/// What kpidstat itself costs, and the books of `--check`, as members of the same object.
+fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
+    if let Some(cost) = &frame.origin.cost {
+        let or_null = |figure: Option<u64>| figure.map_or("null".to_owned(), |figure| figure.to_string());
+        let (bpf, map) = (cost.bpf.ok(), cost.exit_map.ok());
+        let _ = write!(
+            out,
+            ", \"self\": {{\"cpu_ns\": {}, \"resident_bytes\": {}, \"peak_bytes\": {}, \"sample_ns\": {}, \
+             \"bpf_run_ns\": {}, \"bpf_runs\": {}, \"exit_map_used\": {}, \"exit_map_room\": {}}}",
+            or_null(frame.own_cpu_ns),
+            or_null(cost.resident_bytes.ok()),
+            cost.peak_bytes,
+            cost.sample_ns,
+            or_null(bpf.map(|bpf| bpf.0)),
+            or_null(bpf.map(|bpf| bpf.1)),
+            or_null(map.map(|map| map.0)),
+            or_null(map.map(|map| map.1)),
+        );
+    }
+    match &frame.check {
+        Some(Ok(check)) => {
+            let machine = &check.machine;
+            let or_null =
+                |figure: Reading<u64>| figure.map_or("null".to_owned(), |figure| figure.to_string());
+            let _ = write!(
+                out,
+                ", \"check\": {{\"tasks_cpu_ns\": {}, \"machine_cpu_ns\": {}, \"found_pct\": {:.2}, \
+                 \"interrupt_ns\": {}, \"steal_ns\": {}, \"idle_ns\": {}, \"tasks_switches\": {}, \
+                 \"machine_switches\": {}, \"tasks_read_bytes\": {}, \"disks_read_bytes\": {}, \
+                 \"tasks_written_bytes\": {}, \"disks_written_bytes\": {}}}",
+                check.tasks_ns,
+                check.busy_ns(),
+                check.found_pct(),
+                machine.interrupt_ns,
+                machine.steal_ns,
+                machine.idle_ns,
+                or_null(check.switches),
+                machine.switches,
+                or_null(check.read_bytes),
+                machine.read_bytes,
+                or_null(check.written_bytes),
+                machine.written_bytes,
+            );
+        }
+        Some(Err(why)) => {
+            let _ = write!(out, ", \"check\": null, \"check_reason\": \"{}\"", why.reason());
+        }
+        None => {}
+    }
 }
 
 /// Writes a value with the decimals of its unit.

@@ -9,7 +9,7 @@ use super::{Absent, End, Frame, Join, Sink, Table, TimeFormat, time::Times};
 use crate::{
     column::Column,
     rate::Row,
-    sample::{Facts, Host, Origin, Task},
+    sample::{Facts, Host, Origin, Reading, Task},
 };
 use cell::Cells;
 use jiff::tz::TimeZone;
@@ -176,6 +176,8 @@ impl Sink for Text {
         for table in &frame.tables {
             self.table(table, frame.origin, &now, due.then_some(&before), out);
         }
+        own(frame, &now, out);
+        check(frame, &now, out);
         self.samples += 1;
     }
 
@@ -183,6 +185,8 @@ impl Sink for Text {
         for table in &frame.tables {
             self.table(table, frame.origin, "Average:", self.style.header_always.then_some("Average:"), out);
         }
+        own(frame, "Average:", out);
+        check(frame, "Average:", out);
     }
 
     fn stop(&mut self, end: End, out: &mut Vec<u8>) {
@@ -224,4 +228,64 @@ impl<'a> Place<'a> {
             Place::Orphan(row.process.map_or(b"?", |process| process.name()))
         }
     }
+}
+/// A row for `--self`.
+fn own(frame: &Frame<'_>, stamp: &str, out: &mut Vec<u8>) {
+    let (Some(cost), Some(used)) = (&frame.origin.cost, frame.own_cpu_ns) else { return };
+    let span = (frame.now_epoch_ns - frame.before_epoch_ns).max(1) as f64;
+    let _ = writeln!(
+        out,
+        "\n{stamp}    %CPU      RSS     peak  ms/sample   BPF-ms  BPF-runs  dying  losses  Command"
+    );
+    let bpf = cost.bpf.map_or(("-".to_owned(), "-".to_owned()), |(ns, runs)| {
+        (format!("{:.2}", ns as f64 / 1e6), runs.to_string())
+    });
+    let _ = writeln!(
+        out,
+        "{stamp}  {:6.2} {:>8} {:8} {:10.2} {:>8} {:>9} {:>6} {:7}  kpidstat",
+        used as f64 / span * 100.0,
+        cost.resident_bytes.map_or("-".to_owned(), |bytes| (bytes >> 10).to_string()),
+        cost.peak_bytes >> 10,
+        cost.sample_ns as f64 / 1e6,
+        bpf.0,
+        bpf.1,
+        cost.exit_map.map_or("-".to_owned(), |(used, _)| used.to_string()),
+        frame.origin.losses.named().iter().map(|(_, count)| count).sum::<u64>(),
+    );
+}
+
+/// Two lines for `--check`; one where there is nothing to compare with.
+fn check(frame: &Frame<'_>, stamp: &str, out: &mut Vec<u8>) {
+    let check = match &frame.check {
+        None => return,
+        Some(Ok(check)) => check,
+        Some(Err(why)) => {
+            let _ = writeln!(out, "\n{stamp}  check: not possible ({})", why.reason());
+            return;
+        }
+    };
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let machine = &check.machine;
+    let kib = |bytes: u64| bytes >> 10;
+    let or_dash = |figure: Reading<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
+    let _ = writeln!(
+        out,
+        "\n{stamp}  check: processes used {:.2} s CPU of {:.2} s ({:.1} %), irq {:.2} s in it; besides: steal {:.2} s, idle {:.2} s",
+        seconds(check.tasks_ns),
+        seconds(check.busy_ns()),
+        check.found_pct(),
+        seconds(machine.interrupt_ns),
+        seconds(machine.steal_ns),
+        seconds(machine.idle_ns),
+    );
+    let _ = writeln!(
+        out,
+        "{stamp}  check: switches {} of {} (idle tasks'), read {} of {} kB, written {} of {} kB (writeback, metadata)",
+        or_dash(check.switches),
+        machine.switches,
+        or_dash(check.read_bytes.map(kib)),
+        kib(machine.read_bytes),
+        or_dash(check.written_bytes.map(kib)),
+        kib(machine.written_bytes),
+    );
 }

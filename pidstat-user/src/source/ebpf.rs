@@ -17,20 +17,23 @@ pub use namespace::usable;
 
 use super::{
     Source, SourceError,
-    procfs::{self, Reader, Users, machine::Machine},
+    procfs::{self, Reader, Users, groups::Groups, machine::Machine},
     taskstats::waits::Filler,
 };
 use crate::{
     clock::Clock,
     kernel::{
-        Kernel, Reason,
+        Kernel, Reason, entry,
         net::{Options, PidNamespace},
         sched::Sizes,
     },
-    sample::{Facts, Host, Losses, Missing, Origin, Pids, Sample, System, Traffic, Want},
+    sample::{
+        Cost, Facts, Host, Losses, Machine as Figures, Missing, Origin, Pids, Reading, Sample, System, Task,
+        Traffic, Want,
+    },
 };
 use connections::Connections;
-use exits::Exits;
+use exits::{Exits, Names};
 use files::OfFiles;
 use hidden::Hidden;
 use net::Net;
@@ -54,6 +57,8 @@ pub struct EbpfSource {
     hidden: Hidden,
     reader: Reader,
     users: Users,
+    /// If control groups are asked for.
+    groups: Option<Groups>,
     machine: Machine,
     /// The hooks, if traffic is asked for, or why there are none.
     net: Option<Result<Net, Reason>>,
@@ -128,6 +133,7 @@ impl EbpfSource {
             wakeup,
             hidden: Hidden::new(traffic),
             users: Users::machine(),
+            groups: want.facts.has(Facts::CGROUP).then(|| Groups::new(proc_root)),
             machine: Machine::new(proc_root),
             net,
             sched,
@@ -149,10 +155,35 @@ impl EbpfSource {
         if self.want.facts.has(Facts::TOTAL_CPU) {
             system.total_cpu_ticks = Ok(self.machine.total_cpu_ticks()?);
         }
+        if self.want.facts.has(Facts::MACHINE) {
+            system.machine = self.machine.figures(self.walk.shape.tick_ns);
+        }
         if self.want.facts.has(Facts::MEM_TOTAL) {
             system.mem_total_kib = self.machine.mem_total_kib();
         }
         Ok(system)
+    }
+
+    /// Time of all tasks as the tick saw it, ended ones included.
+    fn tasks_ns(&self, tasks: &[Task]) -> u64 {
+        let sums = &self.walk.gather.sums;
+        let seen = sums.iter().map(|sum| sum.utime.saturating_add(sum.stime));
+        let hidden = tasks.iter().filter(|task| task.is_process());
+        let hidden = hidden.filter(|task| sums.binary_search_by_key(&task.key.tgid, |sum| sum.tgid).is_err());
+        // Of those there are only the split times, which are as good on the whole.
+        let hidden = hidden.map(|task| task.cpu.user_ns.saturating_add(task.cpu.system_ns));
+        let gone = self.exits.as_ref().and_then(|exits| exits.as_ref().ok()).map(|exits| exits.books.gone_ns);
+        seen.chain(hidden).chain(gone).fold(0, u64::saturating_add)
+    }
+
+    /// Time that our programs ran inside the kernel, and how often.
+    fn bpf(&self) -> Reading<(u64, u64)> {
+        let net = self.net.iter().flatten().flat_map(|net| net.programs());
+        let exits = self.exits.iter().flatten().flat_map(|exits| exits.programs());
+        let hooks = net.chain(exits).map(AsFd::as_fd);
+        let all = hooks.chain([self.walk.program()]).map(entry::run_time);
+        let sum = all.flatten().fold((0u64, 0u64), |sum, (ns, runs)| (sum.0 + ns, sum.1 + runs));
+        if sum.1 == 0 { Err(Missing::NotMeasured) } else { Ok(sum) }
     }
 
     /// Figures that are read per process whenever they are asked for, because they change by themselves.
@@ -272,8 +303,10 @@ impl Source for EbpfSource {
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
             let sums = &self.walk.gather.sums;
+            exits.books.left(&self.walk.gone);
             let vanished = self.walk.vanished || self.hidden.vanished;
-            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut self.users);
+            let mut names = Names { users: &mut self.users, groups: self.groups.as_mut() };
+            exits.books.fill(previous, out, (sums, vanished), &self.walk.shape, &mut names);
         }
         match &self.sched {
             Some(Ok(sched)) => sched.fill(out),
@@ -283,7 +316,18 @@ impl Source for EbpfSource {
         let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
         let net_approximate =
             self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
-        out.origin = Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses };
+        let cost = self.want.facts.has(Facts::COST).then(|| {
+            let sample_ns = clock.now().uptime_ns.saturating_sub(now.uptime_ns);
+            let own = procfs::cost::so_far(&mut self.reader, self.host.page_bytes, sample_ns);
+            let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().ok());
+            Cost { bpf: self.bpf(), exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply), ..own }
+        });
+        if out.system.machine.is_ok() {
+            let tasks_ns = self.tasks_ns(&out.tasks);
+            out.system.machine = out.system.machine.map(|machine| Figures { tasks_ns, ..machine });
+        }
+        out.origin =
+            Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses, cost };
         Ok(())
     }
 
@@ -316,8 +360,13 @@ impl Source for EbpfSource {
 
     fn late(&mut self, previous: &Sample, out: &mut Sample, closing: bool) -> bool {
         let Some(Ok(exits)) = &mut self.exits else { return false };
-        let with = (&self.walk.shape, &mut self.users, &mut self.losses);
+        let mut names = Names { users: &mut self.users, groups: self.groups.as_mut() };
+        let with = (&self.walk.shape, &mut names, &mut self.losses);
+        let gone_ns = exits.books.gone_ns;
         let more = exits.late(previous, out, closing, with);
+        if let Ok(machine) = &mut out.system.machine {
+            machine.tasks_ns += exits.books.gone_ns - gone_ns;
+        }
         out.origin.losses = self.losses;
         more
     }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod cgroup;
+pub mod cost;
 pub mod delayacct;
 pub mod files;
 pub mod groups;

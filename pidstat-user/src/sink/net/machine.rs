@@ -86,6 +86,7 @@ impl Sink for Json {
         }
         let _ = write!(out, "],{between} ");
         json::about(frame.origin, frame.before_epoch_ns, frame.now_epoch_ns, out);
+        out.push(b'}');
         out.extend_from_slice(if self.lines { b"}\n" } else { b"}" });
     }
 

@@ -2,7 +2,7 @@
 
 mod books;
 
-pub use books::{Books, final_row};
+pub use books::{Books, Names, final_row};
 
 use super::gather::Shape;
 use crate::{
@@ -13,13 +13,12 @@ use crate::{
         task::{EXIT, FREE},
     },
     sample::{Losses, Sample, TaskKey},
-    source::procfs::Users,
 };
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
 };
-use pidstat_common::exit::{Ended, ExitCounts, GroupEntry, UNSEEN};
+use pidstat_common::exit::{Ended, ExitCounts, GROUPS_MAX, GroupEntry, UNSEEN};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How long after the end of a process its record is waited for.
@@ -45,6 +44,9 @@ pub struct Exits {
     waiting: (u64, u64),
     /// Processes whose record never came.
     unseen: u64,
+    /// Entries of the map that its own side counts, and how many of them were taken out.
+    remembered: u64,
+    taken: u64,
     _hooks: Ebpf,
 }
 
@@ -79,8 +81,20 @@ impl Exits {
             ended: (0, None),
             waiting: (0, 0),
             unseen: 0,
+            remembered: 0,
+            taken: 0,
             _hooks: object.into_ebpf(),
         })
+    }
+
+    /// The programs that run by themselves.
+    pub fn programs(&self) -> &[OwnedFd] {
+        &self.programs
+    }
+
+    /// How many processes are remembered now, and how many can be.
+    pub fn fill(&self) -> (u64, u64) {
+        (self.remembered.saturating_sub(self.taken), GROUPS_MAX as u64)
     }
 
     /// Takes the records over, so that the ring never fills.
@@ -96,6 +110,7 @@ impl Exits {
     fn look_aside(&mut self) -> Result<ExitCounts, MapError> {
         let counts = self.counts.get(&0, 0)?;
         (self.ended.0, self.waiting.0) = (counts.ended, counts.waiting);
+        self.remembered = counts.groups;
         if self.waiting.0 != self.waiting.1 {
             self.clear_aside();
         }
@@ -168,6 +183,7 @@ impl Exits {
             // SAFETY: ps_groups was made with u64 and `GroupEntry`.
             let entry = unsafe { entry::take::<u64, GroupEntry>(self.groups.fd().as_fd(), &key) };
             // Meanwhile it may have been freed, and sent its record.
+            self.taken += u64::from(matches!(entry, Ok(Some(_))));
             if let Ok(Some(entry)) = entry
                 && missing(&entry, out, shape)
             {
@@ -184,7 +200,7 @@ impl Exits {
         previous: &Sample,
         out: &mut Sample,
         closing: bool,
-        (shape, users, losses): (&Shape, &mut Users, &mut Losses),
+        (shape, names, losses): (&Shape, &mut Names<'_>, &mut Losses),
     ) -> bool {
         // Before the records: whoever is still in the map has sent none. A look at it is not cheap.
         let expected = !closing && (self.books.waits(out) || self.dying(out, shape));
@@ -195,7 +211,7 @@ impl Exits {
             self.take_up(out, 0, shape);
         }
         losses.exit_unseen = self.unseen;
-        self.books.late(previous, out, closing, shape, users);
+        self.books.late(previous, out, closing, shape, names);
         !closing && (expected || self.books.waits(out))
     }
 

@@ -19,6 +19,8 @@ const HELD_SAMPLES: u32 = 20;
 pub struct Known {
     pub tgid: u32,
     pub start_ns: u64,
+    /// User and system time of all its threads, as the tick saw it.
+    pub ticks_ns: u64,
     /// The last sample in which it was there.
     pub round: u64,
     exec_id: u32,

@@ -279,6 +279,11 @@ impl Net {
         self.ledger.unowned()
     }
 
+    /// The programs that run by themselves.
+    pub fn programs(&self) -> &[OwnedFd] {
+        &self.programs
+    }
+
     /// What the programs could not count, with the bytes and packets that are missing for it.
     pub fn lost(&self) -> NetLosses {
         self.lost

@@ -17,7 +17,7 @@ use crate::{
     source::procfs::{Reader, Users},
 };
 use pidstat_common::task::want;
-use std::io;
+use std::{io, os::fd::BorrowedFd};
 
 /// How often a process is read again before /proc is asked.
 const TRIES: u32 = 4;
@@ -46,6 +46,8 @@ pub struct Walk {
     order: Vec<(TaskKey, usize)>,
     /// Whether a process of the walk before was not in the last one.
     pub vanished: bool,
+    /// Those, by number and start, with their time as the tick saw it.
+    pub gone: Vec<((u32, u64), u64)>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,9 @@ impl Walk {
         traffic: Reading<Traffic>,
     ) -> Result<(Walk, Option<Result<Exits, Reason>>), Reason> {
         let mut asked = if want.sum_threads { want::DEAD | want::OWN_IO } else { 0 };
-        for (fact, bit) in [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS)] {
+        for (fact, bit) in
+            [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS), (Facts::CGROUP, want::CGROUP)]
+        {
             if want.facts.has(fact) {
                 asked |= bit;
             }
@@ -115,6 +119,7 @@ impl Walk {
             round: 0,
             order: Vec::new(),
             vanished: false,
+            gone: Vec::new(),
         };
         Ok((walk, exits))
     }
@@ -182,6 +187,7 @@ impl Walk {
                 }
             };
             known.round = self.round;
+            known.ticks_ns = sum.utime.saturating_add(sum.stime);
             let before = marks.iter().take_while(|mark| mark.tgid < sum.tgid).count();
             let own = marks[before..].iter().take_while(|mark| mark.tgid == sum.tgid).count();
             let (of_sum, rest) = marks.split_at_mut(before + own);
@@ -208,7 +214,10 @@ impl Walk {
             known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
         }
         self.vanished = still < self.known.len();
+        self.gone.clear();
         if self.vanished {
+            let gone = self.known.iter().filter(|known| known.round != self.round);
+            self.gone.extend(gone.map(|known| ((known.tgid, known.start_ns), known.ticks_ns)));
             self.known.retain(|known| known.round == self.round);
         }
         if !self.new.is_empty() {
@@ -267,6 +276,11 @@ impl Walk {
         let old = all.splice(start..end, again.marks.drain(..));
         self.ended.extend(old.filter(|mark| mark.row != NO_ROW));
         true
+    }
+
+    /// The program that walks.
+    pub fn program(&self) -> BorrowedFd<'_> {
+        self.program.fd()
     }
 
     /// Puts rows into the order of their keys.

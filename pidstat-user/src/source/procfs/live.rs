@@ -1,7 +1,7 @@
 //! The source that reads files of a proc directory: every machine has it, and recorded instants are played back by it.
 
 use super::{
-    PROC_ROOT, Reader, SYS_ROOT, Users, access, host,
+    PROC_ROOT, Reader, SYS_ROOT, Users, access, cost, host,
     machine::Machine,
     threads::{Ledger, ThreadCounters},
 };
@@ -233,7 +233,12 @@ impl Source for ProcSource {
             known.retain(|_, entry| entry.round == round);
         }
         let traffic = self.want.facts.has(Facts::TRAFFIC);
+        let cost = (self.want.facts.has(Facts::COST) && self.live()).then(|| {
+            let sample_ns = clock.now().uptime_ns.saturating_sub(now.uptime_ns);
+            cost::so_far(&mut self.reader, self.host.page_bytes, sample_ns)
+        });
         out.origin = Origin {
+            cost,
             source: self.name,
             net_shortfall: None,
             net_approximate: false,

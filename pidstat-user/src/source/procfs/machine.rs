@@ -2,7 +2,7 @@
 
 use super::{files::is_procfs, system};
 use crate::{
-    sample::{Missing, Reading},
+    sample::{Machine as Figures, Missing, Reading},
     source::SourceError,
 };
 use std::{
@@ -12,12 +12,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Enough for all of `stat` on large machines.
+const WHOLE_BYTES: usize = 1 << 18;
+
 /// `uptime`, `stat` and `meminfo` of one proc directory.
 #[derive(Debug)]
 pub struct Machine {
     uptime: Held,
     stat: Held,
     meminfo: Held,
+    diskstats: Held,
     bytes: Vec<u8>,
     mem_total_kib: Option<Reading<u64>>,
 }
@@ -29,6 +33,7 @@ impl Machine {
             uptime: Held::new(root.join("uptime")),
             stat: Held::new(root.join("stat")),
             meminfo: Held::new(root.join("meminfo")),
+            diskstats: Held::new(root.join("diskstats")),
             bytes: vec![0; 4096],
             mem_total_kib: None,
         }
@@ -42,6 +47,30 @@ impl Machine {
     /// Clock ticks of all CPUs together, from the first line of `stat`.
     pub fn total_cpu_ticks(&mut self) -> Result<u64, SourceError> {
         self.stat.value(&mut self.bytes, system::total_cpu_ticks)
+    }
+
+    /// What the machine did so far, for a kernel with so long a clock tick; nothing is said of tasks.
+    ///
+    /// # Errors
+    /// `NotInKernel` where a file has not what should be in it.
+    pub fn figures(&mut self, tick_ns: u64) -> Reading<Figures> {
+        // The line of interrupts, before that of switches, can be long.
+        self.bytes.resize(self.bytes.len().max(WHOLE_BYTES), 0);
+        let length = self.stat.read(&mut self.bytes).map_err(|_| Missing::NotInKernel)?;
+        let (ticks, switches) = system::machine(&self.bytes[..length]).ok_or(Missing::NotInKernel)?;
+        let length = self.diskstats.read(&mut self.bytes).map_err(|_| Missing::NotInKernel)?;
+        let (read_bytes, written_bytes) = system::disk_bytes(&self.bytes[..length]);
+        let [busy_ns, interrupt_ns, steal_ns, idle_ns] = ticks.map(|ticks| ticks.saturating_mul(tick_ns));
+        Ok(Figures {
+            busy_ns,
+            interrupt_ns,
+            steal_ns,
+            idle_ns,
+            switches,
+            read_bytes,
+            written_bytes,
+            tasks_ns: 0,
+        })
     }
 
     /// Installed memory in KiB, read once. Nothing but %MEM needs it, so its absence does not end a run.

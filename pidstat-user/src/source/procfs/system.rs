@@ -28,6 +28,38 @@ pub fn total_cpu_ticks(bytes: &[u8]) -> Option<u64> {
     (count >= 4).then_some(sum)
 }
 
+/// The times of the line `cpu` of `/proc/stat` in clock ticks (user+nice+system, irq+softirq, steal, idle+iowait), and the
+/// context switches of its line `ctxt`.
+pub fn machine(bytes: &[u8]) -> Option<([u64; 4], u64)> {
+    let lines = || bytes.split(|b| *b == b'\n');
+    let mut numbers = Numbers::new(lines().find_map(|line| line.strip_prefix(b"cpu "))?);
+    let mut next = || numbers.next().unwrap_or(0);
+    let [user, nice, system, idle, iowait, irq, softirq, steal] = std::array::from_fn(|_| next());
+    let switches = lines().find_map(|line| line.strip_prefix(b"ctxt ")).and_then(first)?;
+    Some(([user + nice + system, irq + softirq, steal, idle + iowait], switches))
+}
+
+/// Bytes read and written by all disks of `/proc/diskstats`, in its sectors of 512 bytes: not those of partitions, whose
+/// name is their disk's and a number, nor of devices that are made of others.
+pub fn disk_bytes(bytes: &[u8]) -> (u64, u64) {
+    let (mut read, mut written) = (0u64, 0u64);
+    let mut disk: &[u8] = b"";
+    for line in bytes.split(|b| *b == b'\n') {
+        let mut words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
+        let Some(name) = words.nth(2) else { continue };
+        let stacked =
+            [&b"loop"[..], b"ram", b"zram", b"dm-", b"md"].iter().any(|kind| name.starts_with(kind));
+        if stacked || !disk.is_empty() && name.len() > disk.len() && name.starts_with(disk) {
+            continue;
+        }
+        disk = name;
+        let fields: Vec<u64> = words.map(|word| first(word).unwrap_or(0)).collect();
+        read += fields.get(2).copied().unwrap_or(0).saturating_mul(512);
+        written += fields.get(6).copied().unwrap_or(0).saturating_mul(512);
+    }
+    (read, written)
+}
+
 /// Highest `cpuN` of `/proc/stat` plus one: the count where `/sys` cannot be read.
 pub fn cpus_in_stat(bytes: &[u8]) -> Option<u32> {
     let lines = bytes.split(|b| *b == b'\n').filter(|line| is_cpu(line));
@@ -47,6 +79,16 @@ pub fn mem_total_kib(bytes: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machines_own_books() {
+        let stat = b"cpu  1 20 300 4000 5 60 700 8 9 0\ncpu0 1 1 1 1\nintr 5 1 2\nctxt 77\nbtime 1\n";
+        assert_eq!(machine(stat), Some(([321, 760, 8, 4005], 77)));
+        assert_eq!(machine(b"cpu 1 2 3"), None);
+        let disks = b" 7 0 loop0 9 0 9 0 9 0 9 0 0 0 0\n 254 0 vda 10 0 3 1 20 0 5 1 0 0 0\n 254 1 vda1 10 0 3 1 20 0 5 1 0\n \
+            259 0 nvme0n1 1 0 100 0 1 0 200 0 0\n 259 1 nvme0n1p1 1 0 100 0 1 0 200 0 0\n 253 0 dm-0 1 0 9 0 1 0 9 0 0\n";
+        assert_eq!(disk_bytes(disks), (103 * 512, 205 * 512));
+    }
 
     #[test]
     fn uptime_is_exact() {

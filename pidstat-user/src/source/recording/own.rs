@@ -60,6 +60,7 @@ impl Own {
                     total_cpu_ticks: counter(row, 4)?,
                     mem_total_kib: counter(row, 5)?,
                     ticks_per_second: row.get::<_, i64>(10)?.unsigned_abs(),
+                    ..System::default()
                 },
                 origin: Origin {
                     source: words.forever(&row.get::<_, String>(6)?),
@@ -67,6 +68,7 @@ impl Own {
                     net_shortfall: row.get::<_, Option<String>>(11)?.map(|lacks| words.forever(&lacks)),
                     net_approximate: row.get(12)?,
                     losses: stored::losses_of(&row.get::<_, String>(9)?),
+                    cost: None,
                 },
                 ..Sample::default()
             };

@@ -10,16 +10,26 @@ use super::super::{
 };
 use crate::{
     sample::{
-        Comm, Cpu, End, Exit, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task, TaskKey,
+        Comm, Cpu, End, Exit, Exited, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task,
+        TaskKey,
     },
-    source::procfs::Users,
+    source::procfs::{Users, groups::Groups},
 };
 use pidstat_common::exit::Ended;
+use std::collections::HashMap;
 
 /// How long the last row of a process waits for its record, after which the record must be lost.
 const LEAVING_NS: u64 = 10_000_000_000;
 /// How long the traffic of a process that no walk ever saw waits for its record.
 const HELD_NS: u64 = 2_000_000_000;
+
+/// Where names are looked up.
+pub struct Names<'a> {
+    /// Of users.
+    pub users: &'a mut Users,
+    /// Of control groups, if they are asked for.
+    pub groups: Option<&'a mut Groups>,
+}
 
 /// What is remembered between samples.
 #[derive(Debug, Default)]
@@ -33,9 +43,21 @@ pub struct Books {
     reaped_before: Vec<(TaskKey, u64)>,
     /// Traffic of processes without a row, and since when.
     held: Vec<(Task, u64)>,
+    /// Time, as the tick saw it, of all processes that are in no walk any more.
+    pub gone_ns: u64,
+    /// How much of that is of those whose record is still to come, by number and start.
+    leaving: HashMap<(u32, u64), u64>,
 }
 
 impl Books {
+    /// These processes were in the last walk but one and not in the last.
+    pub fn left(&mut self, gone: &[((u32, u64), u64)]) {
+        for (who, ticks_ns) in gone {
+            self.gone_ns += ticks_ns;
+            self.leaving.insert(*who, *ticks_ns);
+        }
+    }
+
     /// A record came.
     pub fn arrived(&mut self, record: Ended) {
         self.arrived.push(record);
@@ -50,7 +72,7 @@ impl Books {
         out: &mut Sample,
         (sums, vanished): (&[Sum], bool),
         shape: &Shape,
-        users: &mut Users,
+        names: &mut Names<'_>,
     ) {
         let Some(previous) = previous else {
             self.begin(out, sums, shape);
@@ -58,7 +80,7 @@ impl Books {
         };
         self.hold(out);
         leave(previous, out, vanished);
-        self.join(previous, out, false, shape, users);
+        self.join(previous, out, false, shape, names);
     }
 
     fn begin(&mut self, out: &Sample, sums: &[Sum], shape: &Shape) {
@@ -119,14 +141,14 @@ impl Books {
         out: &mut Sample,
         closing: bool,
         shape: &Shape,
-        users: &mut Users,
+        names: &mut Names<'_>,
     ) {
         // Whoever was in the walk, or was born after it, belongs to the next sample.
         let later = |record: &Ended| {
             record.start_ns > out.uptime_ns || position(&out.tasks, key_of(record, shape)).is_ok()
         };
         self.arrived.retain(|record| !later(record));
-        self.join(previous, out, closing, shape, users);
+        self.join(previous, out, closing, shape, names);
     }
 
     /// Whether records are missing.
@@ -147,18 +169,32 @@ impl Books {
     }
 
     /// Turns records into rows, and shows traffic for which no record will come.
-    fn join(&mut self, previous: &Sample, out: &mut Sample, closing: bool, shape: &Shape, users: &mut Users) {
+    fn join(
+        &mut self,
+        previous: &Sample,
+        out: &mut Sample,
+        closing: bool,
+        shape: &Shape,
+        names: &mut Names<'_>,
+    ) {
         for record in self.complete(out.uptime_ns, closing, shape) {
             let key = key_of(&record, shape);
             let wanted = match &shape.want.pids {
                 Pids::All => true,
-                Pids::Only(list) => list.binary_search(&key.tgid).is_ok(),
+                Pids::Only(list) => {
+                    matches!(shape.want.exited, Exited::Fold(_)) || list.binary_search(&key.tgid).is_ok()
+                }
             };
             let last = position(&out.departed, key);
+            let leaving = self.leaving.remove(&(record.pid, record.start_ns));
+            if leaving.is_some() || record.start_ns >= self.begun_ns {
+                let ticks_ns = record.utime.saturating_add(record.stime);
+                self.gone_ns += ticks_ns.saturating_sub(leaving.unwrap_or(0));
+            }
             if !wanted || last.is_err() && record.start_ns < self.begun_ns {
                 continue;
             }
-            let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, users);
+            let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, names);
             if let Ok(at) = self.held.binary_search_by(|(task, _)| task.key.cmp(&key)) {
                 row.traffic = self.held.remove(at).0.traffic;
             }
@@ -221,7 +257,7 @@ fn key_of(record: &Ended, shape: &Shape) -> TaskKey {
 }
 
 /// The row of a process that ended; `last` is the one that was shown before.
-pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut Users) -> Task {
+pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, names: &mut Names<'_>) -> Task {
     let facts = shape.want.facts;
     let split = adjust(record.sum_exec, record.utime, record.stime, (record.prev_utime, record.prev_stime));
     let shown = last.map_or((0, 0), |task| (task.cpu.user_ns, task.cpu.system_ns));
@@ -273,12 +309,17 @@ pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, users: &mut
         task.io = io_of(&own, shape);
     }
     if facts.has(Facts::USER) {
-        task.user = users.name(record.uid);
+        task.user = names.users.name(record.uid);
+    }
+    if let Some(groups) = &mut names.groups {
+        task.cgroup = groups.of(record.cgroup);
     }
     if let Some(last) = last {
         not_below(&mut task, last);
         task.cmdline.clone_from(&last.cmdline);
-        task.cgroup.clone_from(&last.cgroup);
+        if last.cgroup.is_ok() {
+            task.cgroup.clone_from(&last.cgroup);
+        }
         task.traffic = last.traffic;
     }
     task

@@ -89,6 +89,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "net" -d 'Traffic of 
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "proc" -d 'What one file of the kernel says of processes'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "csv" -d 'Files stat, status and io of processes and threads as CSV (linuxprocfs.py)'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "query" -d 'Finds processes in the tree by JSONPath, and asks SQL about them'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "watch" -d 'Keeps commands running whose arguments are found in the process tree'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "record" -d 'Records processes into a database, sample by sample'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "explore" -d 'Shows a recording as a page in the browser, on this machine only'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -a "plot" -d 'Draws a recording: lines over time as SVG or PNG'
@@ -164,6 +165,25 @@ WARNING\t'What may be wrong'
 ERROR\t'What is wrong'
 CRITICAL\t'What ends the program'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s h -l help -d 'Print this help'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s e -l environment -d 'A variable for queries and commands: what COMMAND prints, by sh' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s q -l query -d 'A variable for commands: what JSONPATH finds, joined by commas, like L=\'$..children[?(@.stat.pid == $C1)]..pid\'' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s c -l command -d 'What to run, by sh; $WPS1, $WPS2, ... are the process ids of the shells before it' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s i -l interval -d 'Seconds after which variables are evaluated again, and commands that ended are started again' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s r -l repeat -d 'Number of intervals; without it, until interrupted' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s s -l stop-signal -d 'What commands are told when watching ends' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l kill-after -d 'Seconds from then until those that still run are killed' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l stream-read-buffer -d 'The longest line of a command that is shown (k and m are units)' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs -d 'Read another procfs, or a copy of one' -r -F
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
+thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l logging-level -d 'What to say on standard error: output of commands is INFO, their errors are WARNING' -r -f -a "DEBUG\t'Everything'
+INFO\t'What is done'
+WARNING\t'What may be wrong'
+ERROR\t'What is wrong'
+CRITICAL\t'What ends the program'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l no-restart -d 'Start each command once, and end when all have ended'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s e -l environment -d 'A variable for the query, -d and -p: what COMMAND prints, by sh' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s d -l database-file -d 'The recording; an existing one is continued' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-list -d 'Only these processes with their descendants and the way to them, before the query' -r

@@ -18,6 +18,7 @@ pub mod record;
 pub mod surroundings;
 pub mod sysstat;
 pub mod tree;
+pub mod watch;
 
 pub use args::Args;
 pub use plan::Plan;

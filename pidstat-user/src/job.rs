@@ -10,6 +10,7 @@ pub mod plot;
 mod proc;
 mod query;
 pub mod record;
+mod watch;
 
 use crate::cli::{args::Command, doctor, exit};
 
@@ -20,6 +21,7 @@ pub fn run(command: &Command) -> u8 {
         Command::Proc(args) => proc::run(args),
         Command::Csv(args) => csv::run(args),
         Command::Query(args) => query::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Record(args) => record::run(args),
         Command::Doctor => {
             if doctor::examine() {

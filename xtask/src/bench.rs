@@ -6,6 +6,7 @@ mod contender;
 mod measure;
 mod network;
 mod plot;
+mod query;
 mod results;
 mod table;
 
@@ -158,6 +159,14 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
                 results.missing.extend(absent);
             }
             Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
+        }
+    }
+    let queries = at.is_none_or(|at| at == query::POPULATION.size());
+    if queries && only.is_none_or(|only| only == "query") {
+        say("bench: queries of the process tree");
+        match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
+            Ok(answers) => results.answers = answers,
+            Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
         }
     }
     // `--only plot` is about these alone.

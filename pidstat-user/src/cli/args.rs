@@ -2,7 +2,7 @@
 
 use super::{
     called, csv::CsvArgs, explore::ExploreArgs, net::NetArgs, plot::PlotArgs, proc::ProcArgs, pypidstat,
-    query::QueryArgs, record::RecordArgs,
+    query::QueryArgs, record::RecordArgs, watch::WatchArgs,
 };
 use crate::sample::NetChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -258,6 +258,8 @@ pub enum Command {
     Csv(CsvArgs),
     /// Finds processes in the tree by JSONPath, and asks SQL about them
     Query(Box<QueryArgs>),
+    /// Keeps commands running whose arguments are found in the process tree
+    Watch(Box<WatchArgs>),
     /// Records processes into a database, sample by sample
     Record(Box<RecordArgs>),
     /// Shows a recording as a page in the browser, on this machine only

@@ -16,6 +16,8 @@ use crate::{
     sample::node::Member,
     source::procfs::{self, node::Tree},
 };
+pub(super) use print::plain;
+
 use print::Form;
 use sql::Table;
 use std::{
@@ -105,7 +107,7 @@ fn answer(args: &QueryArgs) -> Result<String, Trouble> {
     } else {
         match delimiter {
             Some(delimiter) => {
-                let found: Vec<String> = found.iter().map(|place| print::plain(&forest, *place)).collect();
+                let found: Vec<String> = found.iter().map(|place| plain(&forest, *place)).collect();
                 found.join(delimiter)
             }
             None if args.compat.is_some() && args.query.is_none() => {

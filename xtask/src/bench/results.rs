@@ -6,6 +6,7 @@ use super::{
     measure::Run,
     network::Trip,
     plot::Plot,
+    query::Answer,
 };
 
 /// Everything of one bench.
@@ -17,6 +18,8 @@ pub struct Results {
     pub calls: Vec<(usize, f64)>,
     /// Round trips.
     pub trips: Vec<Trip>,
+    /// Queries of the process tree.
+    pub answers: Vec<Answer>,
     /// Plots.
     pub plots: Vec<Plot>,
     /// What could not be measured: what, and why.

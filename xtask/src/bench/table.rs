@@ -6,6 +6,7 @@ use super::{
     contender::Contender,
     network::{GAMES, WATCHERS},
     plot,
+    query::{self, QUERIES},
     results::Results,
 };
 use std::fmt::Write as _;
@@ -73,6 +74,7 @@ pub fn render(
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
     section("CPU time of a round trip over loopback, in microseconds", &trips(results));
+    section(&format!("CPU time of a query at {}, start included", query::POPULATION), &queries(results));
     let head = ["", "processes x samples", "CPU time", "elapsed"].map(str::to_owned);
     section("A plot of a recording", &table(&head, &plot::rows(&results.plots)));
     let judged: Vec<Vec<String>> = bars
@@ -90,6 +92,22 @@ pub fn render(
         section("Not measured", &lines);
     }
     text
+}
+
+fn queries(results: &Results) -> String {
+    let head = ["", "kpidstat", "procpath"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = QUERIES
+        .iter()
+        .enumerate()
+        .map(|(number, (shown, _))| {
+            let ms = |own| query::cpu_ms(&results.answers, number, own);
+            let shown_ms = |own| ms(own).map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+            let ratio = query::ratio(&results.answers, number).map(|ratio| format!(" ({ratio:.0}x)"));
+            let name = format!("`query {shown}`");
+            vec![name, format!("**{}**", shown_ms(true)), shown_ms(false) + &ratio.unwrap_or_default()]
+        })
+        .collect();
+    table(&head, &rows)
 }
 
 fn trips(results: &Results) -> String {

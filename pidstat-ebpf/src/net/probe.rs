@@ -6,7 +6,7 @@ use crate::{
     load::{Ptr, offset, swap_if},
     maps::{Loss, TURNS, lost},
     owner::Process,
-    socket::{AF_INET, AF_INET6, SOCK_DONE, without_fin},
+    socket::{AF_INET, AF_INET6, SOCK_DONE, state, without_fin},
     turn,
 };
 use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::kprobe, programs::ProbeContext};
@@ -93,12 +93,15 @@ pub fn ps_k_cleanup(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let cookie = probe::<u64>(sk, offset!(sk_cookie));
+    let state = i32::from(probe::<u8>(sk, offset!(sk_state)));
     let Some(turn) = TURNS.get_ptr_mut(cookie) else {
-        lost(Loss::NoBaseline, 0, 0, 0);
+        // What came with a SYN may be read before the connection is made; the next read counts it too.
+        if state != state::SYN_RECV {
+            lost(Loss::NoBaseline, 0, 0, 0);
+        }
         return 0;
     };
     let copied = probe(sk, offset!(copied_seq));
-    let state = i32::from(probe::<u8>(sk, offset!(sk_state)));
     let done = probe::<u64>(sk, offset!(sk_flags)) & SOCK_DONE != 0;
     let upto = without_fin(copied, probe(sk, offset!(rcv_nxt)), state, done);
     // SAFETY: a live map value.

@@ -39,7 +39,7 @@ static SCHED_OFFSETS: SchedOffsets = SchedOffsets {
 
 /// What a new entry begins as; too large for the stack.
 static EMPTY: SchedCounters = SchedCounters::EMPTY;
-static FIRST: PairCount = PairCount { count: 0, by: 0, pad: 0, comm: [0; 16] };
+const FIRST: PairCount = PairCount { count: 0, by: 0, pad: 0, comm: [0; 16] };
 
 /// Filled in advance: the hooks run with the run queue locked, where no memory may be had.
 #[btf_map(name = "ps_runs")]
@@ -103,11 +103,12 @@ unsafe fn entry(task: Task) -> *mut SchedCounters {
             pad: 0,
             start_ns: u64_at(task, offset!(start_boottime)),
         };
-        if let Some(found) = RUNS.get_ptr_mut(&key) {
+        if let Some(found) = RUNS.get_ptr_mut(key) {
             return found;
         }
-        let _ = RUNS.insert(&key, &EMPTY, 0);
-        let Some(found) = RUNS.get_ptr_mut(&key) else {
+        let empty: &'static SchedCounters = &EMPTY;
+        let _ = RUNS.insert(key, empty, 0);
+        let Some(found) = RUNS.get_ptr_mut(key) else {
             lose!(tasks_full);
             return core::ptr::null_mut();
         };
@@ -220,10 +221,10 @@ unsafe fn preempted(from: Task, to: Task) {
         if key.by == 0 {
             return;
         }
-        if PAIRS.get_ptr_mut(&key).is_none() {
-            let _ = PAIRS.insert(&key, &FIRST, 0);
+        if PAIRS.get_ptr_mut(key).is_none() {
+            let _ = PAIRS.insert(key, FIRST, 0);
         }
-        let Some(found) = PAIRS.get_ptr_mut(&key) else {
+        let Some(found) = PAIRS.get_ptr_mut(key) else {
             lose!(pairs_full);
             return;
         };

@@ -24,6 +24,10 @@ impl Desk {
         Desk(folder)
     }
 
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
     /// What `sh` makes of a line from the documentation.
     fn sh(&self, line: &str) -> Output {
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
@@ -257,4 +261,80 @@ fn g6_to_g8_a_subtree_its_document_and_its_size() {
         "procpath query '$..children[?(@.stat.pid == {pid})]' | jq '[.. | .stat? | objects | .rss] | add / 1024 * 4'"
     ));
     assert_eq!(size.trim().parse::<f64>().unwrap(), family.resident_mib());
+}
+
+#[test]
+fn g9_a_recording_and_sqlite3_give_the_resident_size() {
+    let (desk, family) = (Desk::new(), Family::asleep());
+    let pid = family.pid();
+    desk.says(&format!("procpath record -d out.sqlite -r 1 '$..children[?(@.stat.pid == {pid})]'"));
+    let sum = desk.says("sqlite3 out.sqlite 'SELECT SUM(stat_rss) / 1024.0 * 4 FROM record'");
+    assert_eq!(sum.trim().parse::<f64>().unwrap(), family.resident_mib());
+}
+
+#[test]
+fn g10_two_containers_recorded_and_drawn_the_old_way() {
+    let (desk, one, two) = (Desk::new(), Family::asleep(), Family::asleep());
+    // `echo` stands for `docker inspect -f "{{.State.Pid}}" NAME`.
+    let record = format!(
+        "timeout -s INT 2.6 procpath record -e C1='echo {}' -e C2='echo {}' -i 1 -v 30 -d out.sqlite \
+         '$..children[?(@.stat.pid in [$C1, $C2])]'; test $? = 124 || test $? = 0",
+        one.pid(),
+        two.pid()
+    );
+    desk.says(&record);
+    desk.says(
+        "sqlite3 out.sqlite \"SELECT stat_pid, group_concat(stat_rss / 1024.0 * 4) FROM record GROUP BY stat_pid\" \
+         | sed -z 's/\\n/\\n\\n\\n/g' | sed 's/|/\\n/' | sed 's/,/\\n/g' > special_fmt",
+    );
+    let series = fs::read_to_string(desk.path("special_fmt")).unwrap();
+    let expected: BTreeSet<String> =
+        [one.members(), two.members()].concat().iter().map(u32::to_string).collect();
+    let drawn: BTreeSet<String> =
+        series.split("\n\n\n").filter_map(|part| part.lines().next()).map(str::to_owned).collect();
+    assert_eq!(drawn, expected);
+    assert!(
+        series.split("\n\n\n").filter(|part| !part.trim().is_empty()).all(|part| part.lines().count() >= 3),
+        "{series}"
+    );
+    let plot = desk.says(
+        "GNUTERM=svg gnuplot -p -e \"plot for [i=0:*] 'special_fmt' index i with lines title columnheader(1)\"",
+    );
+    assert!(expected.iter().all(|pid| plot.contains(pid)), "{plot}");
+}
+
+#[test]
+fn g11_to_g13_a_recording_is_plotted_and_asked() {
+    let (desk, family) = (Desk::new(), Family::asleep());
+    let pid = family.pid();
+    desk.says(&format!("procpath record -i 0.02 -d out.sqlite -r 30 '$..children[?(@.stat.pid == {pid})]'"));
+    desk.says("procpath plot -d out.sqlite -f rss.svg -q rss -e 0.5 -w 10");
+    let drawn = fs::read_to_string(desk.path("rss.svg")).unwrap();
+    assert!(drawn.contains("<svg") && drawn.contains(&pid.to_string()), "{drawn}");
+    desk.says("procpath plot -d out.sqlite -o out.svg -q cpu -q rss");
+    let drawn = fs::read_to_string(desk.path("out.svg")).unwrap();
+    assert!(drawn.contains("CPU Usage, %") && drawn.contains("Resident Set Size, MiB"), "{drawn}");
+    let total = desk.says(&format!(
+        "procpath query '$..children[?(@.stat.pid == {pid})]' 'SELECT SUM(stat_rss) / 1024.0 * 4 total FROM record'"
+    ));
+    let total: Value = serde_json::from_str(&total).unwrap();
+    assert_eq!(total, serde_json::json!([{ "total": family.resident_mib() }]));
+    // The two texts of Procpath 0.2.0's documentation: times of the day, meta's values as text, window functions.
+    let rss = desk.says(
+        "sqlite3 out.sqlite \"SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid, stat_rss / 1024.0 / 1024 * \
+         (SELECT value FROM meta WHERE key = 'page_size') value FROM record ORDER BY stat_pid, record_id\"",
+    );
+    assert_eq!(rss.lines().count(), 90);
+    let of_parent = rss.lines().find(|line| line.split('|').nth(1) == Some(&pid.to_string())).unwrap();
+    assert!(of_parent.rsplit('|').next().unwrap().parse::<f64>().unwrap() > 0.1, "{of_parent}");
+    let cpu = desk.says(
+        "sqlite3 out.sqlite \"WITH diff AS (SELECT record_id, ts, stat_pid, stat_utime + stat_stime - \
+         LAG(stat_utime + stat_stime) OVER (PARTITION BY stat_pid ORDER BY record_id) tick_diff, \
+         ts - LAG(ts) OVER (PARTITION BY stat_pid ORDER BY record_id) ts_diff FROM record) \
+         SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid, \
+         100.0 * tick_diff / (SELECT value FROM meta WHERE key = 'clock_ticks') / ts_diff value \
+         FROM diff WHERE tick_diff IS NOT NULL ORDER BY stat_pid, record_id\"",
+    );
+    assert_eq!(cpu.lines().count(), 87);
+    assert!(cpu.lines().all(|line| line.rsplit('|').next().unwrap().parse::<f64>().unwrap() >= 0.0), "{cpu}");
 }

@@ -288,7 +288,8 @@ fn segments_are_the_packets_of_the_device() {
         );
         assert_eq!(moved.tx_wire_bytes, device.tx, "{case}: {moved:?}");
         assert!(moved.rx_wire_bytes <= device.rx, "{case}: {moved:?}");
-        assert_eq!(moved.retransmits > 0, case == "veth-loss", "{case}: {moved:?}");
+        // Without losses of ours the receiver's queue may still overflow.
+        assert!(moved.retransmits > 0 || case == "veth", "{case}: {moved:?}");
     }
 }
 

@@ -145,7 +145,12 @@ print('done', flush=True); input()",
     }
     let of_ours = ended.iter().filter(|stats| stats.tgid == Some(pid) && stats.tid != pid);
     let written: Vec<u64> = of_ours.map(|stats| stats.write_bytes).collect();
-    assert_eq!(written, [101 << 12, 211 << 12]);
+    // The file system adds blocks of its own to who dirties them.
+    let expected: [u64; 2] = [101 << 12, 211 << 12];
+    assert_eq!(written.len(), expected.len(), "{written:?}");
+    for (written, expected) in written.iter().zip(expected) {
+        assert!((expected..=expected + (64 << 10)).contains(written), "{written} of {expected}");
+    }
     assert_eq!(exits.overflows, 0);
 }
 

@@ -81,6 +81,9 @@ pub struct Field {
     pub kpidstat: PathBuf,
 }
 
+/// Our own program when it prints every process, idle or not: what rendering costs is the difference.
+pub const EVERY_ROW: &str = "kpidstat -u -r -d -w -p ALL";
+
 /// Builds and installs what takes part.
 ///
 /// # Errors
@@ -119,6 +122,14 @@ pub fn gather() -> Result<Field> {
             });
         }
     }
+    field.contenders.push(Contender {
+        name: EVERY_ROW.to_owned(),
+        reports: Reports::Urdw,
+        own: true,
+        mark: Mark::Lines { end: "Command", per_report: 4 },
+        program: kpidstat,
+        args: words(["-u", "-r", "-d", "-w", "-p", "ALL", "--source", "ebpf", "1", "COUNT"]),
+    });
     field.add("tight procfs reader in Rust, four files", reader());
     field.add("psutil, the same figures", psutil());
     field.add("procpath record -f stat,status,io", procpath());

@@ -671,7 +671,7 @@ _kpidstat() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "sqlite ndjson parquet" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "sqlite ndjson" -- "${cur}"))
                     return 0
                     ;;
                 --reports)

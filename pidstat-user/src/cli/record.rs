@@ -51,7 +51,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub tree: TreeArgs,
 
-    /// What FILE is; by its name if not given (.ndjson, .parquet, else sqlite)
+    /// What FILE is; by its name if not given (.ndjson, else sqlite)
     #[arg(long, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<RecordFormat>,
 
@@ -91,8 +91,6 @@ pub enum RecordFormat {
     Sqlite,
     /// One JSON object per sample and line.
     Ndjson,
-    /// Columns, compressed.
-    Parquet,
 }
 
 impl RecordFormat {
@@ -101,7 +99,6 @@ impl RecordFormat {
         let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
         match ending.as_deref().and_then(|ending| ending.to_str()) {
             Some("ndjson" | "jsonl") => RecordFormat::Ndjson,
-            Some("parquet") => RecordFormat::Parquet,
             _ => RecordFormat::Sqlite,
         }
     }

@@ -32,9 +32,6 @@ pub enum RecordError {
     /// The file is there and is something else.
     #[error("{0} is not a SQLite database; remove it or name another file")]
     NotOurs(PathBuf),
-    /// The format is an option of the build.
-    #[error("this kpidstat was built without {0}; build it with: cargo build --release --features {0}")]
-    NotBuilt(&'static str),
     /// The file system said no.
     #[error("cannot write {path}: {error}")]
     Io {

@@ -134,7 +134,6 @@ impl Form {
         Ok(match self.format {
             RecordFormat::Sqlite => Writer::Sqlite(Recorder::open(path, &self.columns, &self.meta, reports)?),
             RecordFormat::Ndjson => Writer::Lines(Lines::open(path, reports)?),
-            RecordFormat::Parquet => return Err(RecordError::NotBuilt("parquet")),
         })
     }
 }

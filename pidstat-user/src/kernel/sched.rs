@@ -48,8 +48,12 @@ impl Default for Sizes {
 /// Values for the object's globals and the sizes of its maps, for a reader in the PID namespace `ours`.
 ///
 /// # Errors
-/// A field that the programs need is not in this kernel.
+/// A field that the programs need is not in this kernel, or its maps must not be used where these programs run: with the
+/// run queue locked. Before the locks of BPF maps gave up by themselves (6.15) a kernel 6.1 stood still with them in QEMU.
 pub fn globals(btf: &Btf, ours: PidNamespace, sizes: Sizes) -> Result<Globals, Reason> {
+    if !btf.has(Kind::Func, "bpf_res_spin_lock") {
+        return Err(Reason::NoHook("map lock that is safe below the run queue's (rqspinlock, 6.15)".into()));
+    }
     let at = |of: &str, field: &str, name: &'static str| btf.offset(of, field).ok_or(Reason::NoField(name));
     let upid = btf.size("upid").ok_or(Reason::NoField("upid"))?;
     let number = ours.level.checked_mul(upid).and_then(|depth| {

@@ -204,8 +204,11 @@ impl Walk {
                 approximate(sum, known, &self.shape, rows, (reader, host));
                 known.doubted = true;
             }
+            let row = &mut rows[sum.row];
+            // Its first thread is dead and others live: when one of them calls exec it takes the first one's place, and for a
+            // moment the dead one stands in the list and in the kernel's sum of the dead.
+            known.doubted |= row.state == b'Z' && row.threads > 1;
             if known.doubted {
-                let row = &mut rows[sum.row];
                 if let Some(before) = previous.and_then(|sample| find(sample, row.key)) {
                     not_below(row, before);
                 }

@@ -203,13 +203,13 @@ fn drop_some(group: &fs::File, percent: i32) -> [u64; 4] {
         u64::from(op) | u64::from(regs) << 8 | u64::from(off as u16) << 16 | u64::from(imm as u32) << 32
     };
     let program = [
-        instruction(0x85, 0, 0, 7),    // call bpf_get_prandom_u32
-        instruction(0x94, 0, 0, 100),  // w0 %= 100
-        instruction(0xbc, 0x01, 0, 0), // w1 = w0
-        instruction(0xb4, 0, 0, 1),    // w0 = 1
+        instruction(0x85, 0, 0, 7),          // call bpf_get_prandom_u32
+        instruction(0x94, 0, 0, 100),        // w0 %= 100
+        instruction(0xbc, 0x01, 0, 0),       // w1 = w0
+        instruction(0xb4, 0, 0, 1),          // w0 = 1
         instruction(0x36, 0x01, 1, percent), // if w1 >= percent goto +1
-        instruction(0xb4, 0, 0, 0),    // w0 = 0
-        instruction(0x95, 0, 0, 0),    // exit
+        instruction(0xb4, 0, 0, 0),          // w0 = 0
+        instruction(0x95, 0, 0, 0),          // exit
     ];
     let licence = c"GPL";
     // As the kernel has it: prog_type and insn_cnt, insns, license, and so on; then target_fd and attach_bpf_fd,

@@ -66,9 +66,7 @@ impl Live {
             rx_bytes: self.record.rx_bytes - was.rx_bytes,
             tx_segments,
             rx_segments,
-            tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent)
-                + tx_segments * header
-                + syns * SYN_MORE,
+            tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent) + tx_segments * header + syns * SYN_MORE,
             rx_wire_bytes: grown(now.bytes_received, was.bytes_received) + rx_segments * header,
             retransmits,
             ..Moved::default()

@@ -62,7 +62,6 @@ impl Times {
         self.zoned(epoch_ns).strftime(format).to_string()
     }
 
-    /// The time of a row.
     /// sysstat's line about the machine.
     pub(super) fn banner(&self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
         let _ = writeln!(
@@ -77,6 +76,7 @@ impl Times {
         );
     }
 
+    /// The time of a row.
     pub(super) fn time(&self, epoch_ns: i64) -> String {
         match &self.format {
             TimeFormat::Pattern(pattern) => {

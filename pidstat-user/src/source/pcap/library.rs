@@ -217,12 +217,45 @@ impl Capture {
         if blocks != 0 {
             return Err(named(message(error.as_ptr())));
         }
-        if let Some(filter) = manner.filter {
-            capture.filter(filter)?;
-        }
         // SAFETY: the handle is active.
         capture.fd = unsafe { (pcap.get_selectable_fd)(at) };
+        match manner.filter {
+            Some(filter) => capture.filter(filter)?,
+            None => capture.once_on_loopback(),
+        }
         Ok(capture)
+    }
+
+    /// Has the kernel leave out what goes out on loopback: it comes in there, and libpcap would take only that. Otherwise
+    /// both would need room, and be counted where there is none.
+    fn once_on_loopback(&self) {
+        /// `LOOPBACK_IFINDEX`, and the kernel's own figures of a packet, PACKET_OUTGOING among them.
+        const LOOPBACK: u32 = 1;
+        const OUTGOING: u32 = 4;
+        const DEVICE_AT: u32 = 0xffff_f008;
+        const WAY_AT: u32 = 0xffff_f004;
+        let [load, compare, give] = [0x20, 0x15, 0x06];
+        let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+        let mut steps = [
+            step(load, 0, 0, DEVICE_AT),
+            step(compare, 0, 2, LOOPBACK),
+            step(load, 0, 0, WAY_AT),
+            step(compare, 1, 0, OUTGOING),
+            step(give, 0, 0, u32::MAX),
+            step(give, 0, 0, 0),
+        ];
+        let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+        // SAFETY: the descriptor is the capture's socket; the kernel copies the program before the call returns. Without it
+        // all is as it was.
+        unsafe {
+            libc::setsockopt(
+                self.fd,
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const program).cast(),
+                size_of::<libc::sock_fprog>() as libc::socklen_t,
+            );
+        }
     }
 
     fn filter(&mut self, text: &str) -> Result<(), Reason> {

@@ -76,7 +76,11 @@ impl Owners {
         }
         let last = self.reader.last_pid().unwrap_or(0);
         let recent: Vec<u32> = self.recent.iter().copied().collect();
-        let young = (last.saturating_sub(YOUNG)..=last).rev();
+        // A number may be a thread's: it has a directory, too.
+        let young: Vec<u32> = (last.saturating_sub(YOUNG)..=last)
+            .rev()
+            .filter_map(|number| self.reader.process_of(number))
+            .collect();
         let mut found = None;
         for pid in recent.into_iter().chain(young) {
             self.look(pid);

@@ -221,7 +221,14 @@ impl Reader {
         inode.and_then(|inode| u32::try_from(inode).ok()).ok_or(Missing::NotInKernel)
     }
 
-    /// The process number that was given out last (`loadavg`).
+    /// The process that a number belongs to, which may be one of its threads.
+    pub fn process_of(&mut self, number: u32) -> Option<u32> {
+        let bytes = self.files.read(Place::process(number), "status", Extent::Record).ok()?;
+        let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+        u32::try_from(number::first(line)?).ok()
+    }
+
+    /// The number that was given out last, of a process or of a thread (`loadavg`).
     pub fn last_pid(&mut self) -> Option<u32> {
         let line = self.files.read_system("loadavg").ok()?;
         let last = line.trim_ascii_end().rsplit(|b| *b == b' ').next()?;

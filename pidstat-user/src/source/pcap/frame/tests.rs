@@ -90,7 +90,7 @@ fn a_cut_frame_has_all_its_lengths() {
     let got = parse(Link::Ethernet, &whole[..54], 65_000).unwrap();
     assert_eq!((got.payload_bytes, got.wire_bytes, got.ports), (100, 65_000, Ports::Are(5000, 80)));
     // A packet above 64 KiB has a length of 0.
-    let mut big = whole.clone();
+    let mut big = whole;
     big[16..18].fill(0);
     let got = parse(Link::Ethernet, &big[..80], 100_054).unwrap();
     assert_eq!((got.payload_bytes, got.ports), (100_000, Ports::Are(5000, 80)));
@@ -104,7 +104,7 @@ fn fragments_say_whose_they_are() {
     let fragment = |offset: u16, more: bool| {
         let mut bytes = packet.clone();
         bytes[4..6].copy_from_slice(&99u16.to_be_bytes());
-        bytes[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        bytes[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         read(Link::Ip, &bytes)
     };
     let (first, second) = (fragment(0, true), fragment(56, false));

@@ -1,18 +1,25 @@
 //! The counters that go with the tree: from the same sources as the main command's, so that its reports can be made later.
 
 use crate::{
-    cli::{Args, Plan, args::SourceArg, plan::Usage, record::RecordArgs, surroundings::Surroundings},
+    cli::{
+        Args, Plan, args::SourceArg, plan::Usage, record::RecordArgs, surroundings::Surroundings,
+        tree::TargetArg,
+    },
     clock::Clock,
     column::{REPORTS, Report, Scope},
     engine::{self, Failure},
     rate::{self, Row, Span},
     sample::{Facts, Host, Sample, Want},
     sink::recording::Counters,
-    source::{Source, SourceError, procfs, replay::ReplaySource},
+    source::{
+        Source, SourceError,
+        procfs::{self, node::Tree},
+        replay::ReplaySource,
+    },
 };
 use std::{
     ffi::OsString,
-    mem,
+    io, mem,
     os::fd::OwnedFd,
     path::Path,
     time::{Duration, Instant},
@@ -25,16 +32,29 @@ pub struct Counted {
     before: Option<Sample>,
     now: Sample,
     span: Option<Span>,
+    /// Whether the tree is one of processes.
+    processes: bool,
 }
 
 impl Counted {
     /// Opens the source that the options ask for, with the clock that goes with it. Where there is nothing to make reports
     /// of, that is said, and only the tree is recorded.
     pub fn open(args: &RecordArgs) -> Result<(Counted, Clock), Failure> {
+        let processes = args.tree.target == TargetArg::Process;
         let nothing = |clock| {
             let source: Box<dyn Source> =
                 Box::new(Nothing(procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref())));
-            (Counted { source, reports: None, before: None, now: Sample::default(), span: None }, clock)
+            (
+                Counted {
+                    source,
+                    reports: None,
+                    before: None,
+                    now: Sample::default(),
+                    span: None,
+                    processes,
+                },
+                clock,
+            )
         };
         if args.reports == "-" {
             // Instants that are played back bring their time with them.
@@ -44,7 +64,7 @@ impl Counted {
             };
             return Ok(nothing(clock));
         }
-        let plan = plan(args).map_err(|usage| Failure::System(std::io::Error::other(usage.to_string())))?;
+        let plan = plan(args).map_err(|usage| Failure::System(io::Error::other(usage.to_string())))?;
         let copy = args.tree.procfs != Path::new(procfs::PROC_ROOT);
         let opened = engine::open_source(&plan).and_then(|(mut source, clock)| {
             if copy {
@@ -64,7 +84,7 @@ impl Counted {
             eprintln!("kpidstat: {note}");
         }
         let reports = Some(plan.reports);
-        Ok((Counted { source, reports, before: None, now: Sample::default(), span: None }, clock))
+        Ok((Counted { source, reports, before: None, now: Sample::default(), span: None, processes }, clock))
     }
 
     /// The reports that can be made.
@@ -100,6 +120,12 @@ impl Counted {
         while self.source.late(before, &mut self.now, begun.elapsed() >= MOST) {
             std::thread::sleep(STEP);
         }
+    }
+
+    /// The tree of the sample's processes, where it says everything of them; `root` has whatever else is asked of them.
+    pub fn tree(&self, root: &Path) -> Option<io::Result<Tree>> {
+        let told = self.now.tasks.iter().any(|task| task.control.is_ok());
+        (told && self.processes).then(|| Tree::of(root, &self.now.tasks, self.source.host()))
     }
 
     /// Keeps the chosen processes and threads.
@@ -162,11 +188,13 @@ fn plan(args: &RecordArgs) -> Result<Plan, Usage> {
     let asked = Args::try_read(words).map_err(|error| Usage::new(error.to_string()))?;
     let mut plan = Plan::new(&asked, &around)?;
     plan.want.facts |= Facts::CMDLINE | Facts::USER | Facts::TOTAL_CPU | Facts::MEM_TOTAL;
+    // With these the iterator says what the files of every process would.
+    plan.want.facts |= Facts::CONTROL | Facts::DELAYS | Facts::FRESH_NAMES;
     if args.reports.contains('c') {
         plan.want.facts |= Facts::CGROUP;
         plan.reports.extend(REPORTS.iter().filter(|report| report.needs() == Facts::CGROUP));
     }
-    plan.want.threads = args.tree.target == crate::cli::tree::TargetArg::Thread;
+    plan.want.threads = args.tree.target == TargetArg::Thread;
     plan.reports.retain(|report| report.scope == Scope::Task);
     Ok(plan)
 }

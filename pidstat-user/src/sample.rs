@@ -4,6 +4,7 @@
 //! reason, never a zero.
 
 pub mod cgroup;
+pub mod connected;
 pub mod facts;
 pub mod node;
 pub mod runs;

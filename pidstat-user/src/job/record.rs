@@ -160,8 +160,9 @@ fn sample(
         output.unread(member, tree.unread(member));
     }
     output.write(&Taken { epoch_ns, columns, values: &values, counters: counted.compared() })?;
-    counted.done();
-    Ok(nodes.len())
+    let rows = nodes.len();
+    counted.done(tree);
+    Ok(rows)
 }
 
 /// The query; an empty one is none.

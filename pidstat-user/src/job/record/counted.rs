@@ -32,7 +32,9 @@ pub struct Counted {
     before: Option<Sample>,
     now: Sample,
     span: Option<Span>,
-    /// Whether the tree is one of processes.
+    /// The tree of the sample before.
+    tree: Option<Tree>,
+    /// Whether trees are of processes.
     processes: bool,
 }
 
@@ -51,6 +53,7 @@ impl Counted {
                     before: None,
                     now: Sample::default(),
                     span: None,
+                    tree: None,
                     processes,
                 },
                 clock,
@@ -84,7 +87,18 @@ impl Counted {
             eprintln!("kpidstat: {note}");
         }
         let reports = Some(plan.reports);
-        Ok((Counted { source, reports, before: None, now: Sample::default(), span: None, processes }, clock))
+        Ok((
+            Counted {
+                source,
+                reports,
+                before: None,
+                now: Sample::default(),
+                span: None,
+                tree: None,
+                processes,
+            },
+            clock,
+        ))
     }
 
     /// The reports that can be made.
@@ -125,7 +139,8 @@ impl Counted {
     /// The tree of the sample's processes, where it says everything of them; `root` has whatever else is asked of them.
     pub fn tree(&self, root: &Path) -> Option<io::Result<Tree>> {
         let told = self.now.tasks.iter().any(|task| task.control.is_ok());
-        (told && self.processes).then(|| Tree::of(root, &self.now.tasks, self.source.host()))
+        let before = self.before.as_ref().map(|sample| sample.tasks.as_slice()).zip(self.tree.as_ref());
+        (told && self.processes).then(|| Tree::of(root, &self.now.tasks, self.source.host(), before))
     }
 
     /// Keeps the chosen processes and threads.
@@ -137,6 +152,12 @@ impl Counted {
         };
         self.now.tasks.retain(|task| chosen(task.key.tgid) || task.key.tid != 0 && chosen(task.key.tid));
         self.now.departed.retain(|task| was(task.key.tgid) || chosen(task.key.tgid) || chosen(task.ppid));
+        let departed = &self.now.departed;
+        let ended = |tgid: u32| departed.iter().any(|task| task.key.tgid == tgid);
+        self.now.connections.retain(|one| {
+            let tgid = one.key.owner.tgid;
+            was(tgid) || chosen(tgid) || ended(tgid)
+        });
     }
 
     /// The sample, compared with the one before.
@@ -156,8 +177,9 @@ impl Counted {
         Some(Counters { before, now, rows })
     }
 
-    /// The sample was written: it is the one before from now on.
-    pub fn done(&mut self) {
+    /// The sample was written: it and its tree are those before from now on.
+    pub fn done(&mut self, tree: Tree) {
+        self.tree = Some(tree);
         let fresh = self.before.take().unwrap_or_default();
         self.before = Some(mem::replace(&mut self.now, fresh));
     }
@@ -193,6 +215,12 @@ fn plan(args: &RecordArgs) -> Result<Plan, Usage> {
     if args.reports.contains('c') {
         plan.want.facts |= Facts::CGROUP;
         plan.reports.extend(REPORTS.iter().filter(|report| report.needs() == Facts::CGROUP));
+    }
+    if plan.want.facts.has(Facts::TRAFFIC) {
+        plan.want.facts |= Facts::CONNECTIONS;
+        if plan.want.facts.has(Facts::CGROUP) {
+            plan.want.facts |= Facts::CONNECTION_GROUPS;
+        }
     }
     plan.want.threads = args.tree.target == TargetArg::Thread;
     plan.reports.retain(|report| report.scope == Scope::Task);

@@ -39,6 +39,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     io,
     path::Path,
+    rc::Rc,
 };
 
 pub use crate::sample::node::columns;
@@ -81,8 +82,11 @@ pub struct Tree {
 struct Node {
     at: Place,
     children: Vec<NodeId>,
-    members: [OnceCell<Box<[Value]>>; Member::ALL.len()],
+    members: Members,
 }
+
+/// The members that were looked at; shared with the tree of the sample before, where nothing changed.
+type Members = [OnceCell<Rc<[Value]>>; Member::ALL.len()];
 
 impl Tree {
     /// Reads `stat` of everything below a proc directory: `/proc`, or a copy of one. A process that ends meanwhile, or
@@ -101,7 +105,7 @@ impl Tree {
             let node = Node { at, children: Vec::new(), members: Default::default() };
             match tree.load(&node, Member::Stat) {
                 Ok(stat) if stat[0].integer().is_some() => {
-                    let _ = node.members[Member::Stat as usize].set(stat);
+                    let _ = node.members[Member::Stat as usize].set(stat.into());
                     tree.nodes.push(node);
                 }
                 Ok(_) => {}
@@ -161,10 +165,11 @@ impl Tree {
     pub fn values(&self, node: NodeId, member: Member) -> &[Value] {
         let node = self.node(node);
         node.members[member as usize].get_or_init(|| {
-            self.load(node, member).unwrap_or_else(|why| {
+            let values = self.load(node, member).unwrap_or_else(|why| {
                 self.count(member, why);
                 vec![Value::Missing(why); member.width()].into()
-            })
+            });
+            values.into()
         })
     }
 

@@ -1,6 +1,6 @@
 //! The tree of processes whose figures the kernel has handed over: what their files would say, without opening them.
 
-use super::{Files, Node, Place, Target, Tree, parse, parse::text};
+use super::{Files, Members, Node, Place, Target, Tree, parse, parse::text};
 use crate::sample::{
     Host, Missing, Task,
     node::{Member, Value},
@@ -12,15 +12,26 @@ const CUT_BYTES: usize = 4095;
 
 impl Tree {
     /// The tree of a sample's processes, as [`Tree::read`] would read it from `root` at that moment. Of a process whose
-    /// figures do not say everything, `stat` is read now; other members are read when they are asked for.
+    /// figures do not say everything, `stat` is read now; other members are read when they are asked for. What did not
+    /// change since the sample `before` is taken from its tree.
     ///
     /// # Errors
     /// The directory cannot be opened.
-    pub fn of(root: &Path, tasks: &[Task], host: &Host) -> io::Result<Tree> {
+    pub fn of(
+        root: &Path,
+        tasks: &[Task],
+        host: &Host,
+        before: Option<(&[Task], &Tree)>,
+    ) -> io::Result<Tree> {
         let mut tree = Tree::empty(Files::open(root)?, Target::Process, tasks.len());
+        let mut before = before.map(Before::new);
         for task in tasks.iter().filter(|task| task.is_process()) {
             let node =
                 Node { at: Place::process(task.key.tgid), children: Vec::new(), members: Default::default() };
+            if let Some(known) = before.as_mut().and_then(|before| before.unchanged(task)) {
+                tree.nodes.push(Node { members: known, ..node });
+                continue;
+            }
             let stat = match stat(task, host) {
                 Some(stat) => stat,
                 None => match tree.load(&node, Member::Stat) {
@@ -32,14 +43,61 @@ impl Tree {
                     }
                 },
             };
-            let _ = node.members[Member::Stat as usize].set(stat);
+            let _ = node.members[Member::Stat as usize].set(stat.into());
             if let Some(cmdline) = cmdline(task) {
-                let _ = node.members[Member::Cmdline as usize].set(cmdline);
+                let _ = node.members[Member::Cmdline as usize].set(cmdline.into());
             }
             tree.nodes.push(node);
         }
         tree.link();
         Ok(tree)
+    }
+}
+
+/// The sample before and its tree, both ascending, each walked once.
+struct Before<'a> {
+    tasks: &'a [Task],
+    nodes: &'a [Node],
+}
+
+impl<'a> Before<'a> {
+    fn new((tasks, tree): (&'a [Task], &'a Tree)) -> Before<'a> {
+        Before { tasks, nodes: &tree.nodes }
+    }
+
+    /// The members that follow from the figures of a process, if none of those moved.
+    fn unchanged(&mut self, task: &Task) -> Option<Members> {
+        let was = passed(&mut self.tasks, |was| was.key < task.key)?;
+        let node = passed(&mut self.nodes, |node| node.number() < task.key.tgid)?;
+        // Others were read from files at their time.
+        if was != task || task.control.is_err() || node.number() != task.key.tgid || from_file(task) {
+            return None;
+        }
+        let mut members = Members::default();
+        for member in [Member::Stat, Member::Cmdline] {
+            members[member as usize].clone_from(&node.members[member as usize]);
+        }
+        Some(members)
+    }
+}
+
+/// Leaves out what comes before the one that is looked for; gives the first that does not.
+fn passed<'a, T>(list: &mut &'a [T], before: impl Fn(&T) -> bool) -> Option<&'a T> {
+    while let Some((first, rest)) = list.split_first() {
+        if !before(first) {
+            return Some(first);
+        }
+        *list = rest;
+    }
+    None
+}
+
+/// Whether the command line must be asked of the file: the sample does not tell an empty one from one that could not be
+/// read, and cuts off long ones.
+fn from_file(task: &Task) -> bool {
+    match &task.cmdline {
+        Some(line) => line.len() >= CUT_BYTES,
+        None => !task.kernel_thread,
     }
 }
 
@@ -87,12 +145,7 @@ fn stat(task: &Task, host: &Host) -> Option<Box<[Value]>> {
     ]))
 }
 
-/// What `cmdline` would say; none if the file must be asked: the sample does not tell an empty one from one that could not
-/// be read.
+/// What `cmdline` would say; none if the file must be asked.
 fn cmdline(task: &Task) -> Option<Box<[Value]>> {
-    match &task.cmdline {
-        Some(line) if line.len() < CUT_BYTES => Some(parse::cmdline(line)),
-        None if task.kernel_thread => Some(parse::cmdline(b"")),
-        _ => None,
-    }
+    (!from_file(task)).then(|| parse::cmdline(task.cmdline.as_deref().unwrap_or_default()))
 }

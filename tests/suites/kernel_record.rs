@@ -216,3 +216,139 @@ fn a_command_line_that_changes_without_an_exec_is_recorded_as_it_is() {
         until(wanted);
     }
 }
+
+/// What a process moved by its own account: sent and received bytes.
+type Moved = BTreeMap<u32, (i64, i64)>;
+
+/// Runs a workload and gives the lines `PID tx rx ...` of its processes.
+fn moved(case: &str, family: &str, into: &mut Moved) {
+    let netload = tool::kpidstat().with_file_name("netload");
+    let load = Command::new(netload).args([case, family]).stdin(Stdio::null()).output().expect("netload");
+    assert!(load.status.success(), "{case}: {}", String::from_utf8_lossy(&load.stderr));
+    for line in String::from_utf8_lossy(&load.stdout).lines() {
+        let numbers: Vec<i64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+        into.insert(u32::try_from(numbers[0]).unwrap(), (numbers[1], numbers[2]));
+    }
+}
+
+/// Sums of a table by process, of the processes that are asked for.
+fn sums(database: &Connection, table: &str, of: &Moved) -> Moved {
+    let sql = format!("SELECT pid, sum(tx_bytes), sum(rx_bytes) FROM {table} GROUP BY pid");
+    let mut sums = database.prepare(&sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, (row.get(1)?, row.get(2)?)));
+    sums.query_map([], row).unwrap().map(Result::unwrap).filter(|(pid, _)| of.contains_key(pid)).collect()
+}
+
+/// Sums of what a replay prints, by process; `rows` finds a sample's rows, `number` a row's process.
+fn replayed(
+    arguments: &[&str],
+    of: &Moved,
+    rows: fn(&serde_json::Value) -> &serde_json::Value,
+    number: fn(&serde_json::Value) -> Option<u64>,
+) -> Moved {
+    let printed = tool::run(arguments);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let mut sums = Moved::new();
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        for row in rows(&sample).as_array().unwrap() {
+            let Some(pid) = number(row).and_then(|pid| u32::try_from(pid).ok()) else { continue };
+            let sum = sums.entry(pid).or_default();
+            sum.0 += row["tx_bytes"].as_i64().unwrap();
+            sum.1 += row["rx_bytes"].as_i64().unwrap();
+        }
+    }
+    sums.retain(|pid, _| of.contains_key(pid));
+    sums
+}
+
+#[test]
+fn traffic_connections_and_ended_processes_are_in_the_tables_and_in_what_is_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.sqlite");
+    let path = file.to_str().unwrap();
+    let mut recorder =
+        Ended(tool::command(&["record", "-d", path, "-i", "0.2", "--source", "ebpf"]).spawn().unwrap());
+    let count = |sql: &str| -> i64 {
+        let Ok(database) = Connection::open(&file) else { return 0 };
+        database.busy_timeout(Duration::from_secs(5)).unwrap();
+        database.query_row(sql, [], |row| row.get(0)).unwrap_or(0)
+    };
+    let end = Instant::now() + Duration::from_secs(30);
+    while count("SELECT count(*) FROM sample") == 0 {
+        assert!(Instant::now() < end, "no sample came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut told = Moved::new();
+    for (case, family) in [("stream", "4"), ("short", "6"), ("sendfile", "4"), ("udp", "6")] {
+        moved(case, family, &mut told);
+    }
+    assert_eq!(told.len(), 8, "{told:?}");
+    let mut codes = BTreeMap::new();
+    for (script, code) in [("exit 7", 7), ("kill -9 $$", 137), ("exec true", 0)] {
+        let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        codes.insert(child.id(), code);
+        child.wait().unwrap();
+    }
+    // A process is freed, and its record sent, up to a third of a second after its end.
+    let samples = count("SELECT count(*) FROM sample");
+    while count("SELECT count(*) FROM sample") < samples + 8 {
+        assert!(Instant::now() < end + Duration::from_secs(60), "no more samples came");
+        thread::sleep(Duration::from_millis(50));
+    }
+    // SAFETY: a child that was not waited for.
+    unsafe { libc::kill(recorder.pid().cast_signed(), libc::SIGTERM) };
+    assert_eq!(recorder.0.wait().unwrap().code(), Some(0));
+    let database = Connection::open(&file).unwrap();
+    for table in ["network", "connection", "exited"] {
+        assert_eq!(sums(&database, table, &told), told, "{table}");
+    }
+    // Each connection ended once, in its last row, with all that it moved.
+    let odd: i64 = database
+        .query_row(
+            "SELECT count(*) FROM (SELECT sum(closed) ends, sum(tx_bytes) gains, max(total_tx_bytes) whole, max(sample_id) last,
+                max(iif(closed, sample_id, 0)) ended FROM connection WHERE comm = 'netload' AND remote_address IS NOT NULL
+                GROUP BY cookie, pid) WHERE ends <> 1 OR gains <> whole OR ended <> last",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(odd, 0);
+    // `short` opens 1009 connections; each has two ends.
+    let ends =
+        "SELECT count(DISTINCT cookie) FROM connection WHERE comm = 'netload' AND local_address = '::1'
+        AND protocol = 'tcp' AND tx_bytes > 0";
+    assert!(count(ends) >= 1_500, "{}", count(ends));
+    for (pid, code) in codes {
+        let said: Vec<i64> = database
+            .prepare("SELECT exit_code FROM exited WHERE pid = ?")
+            .unwrap()
+            .query_map([pid], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(said, [code], "{pid}");
+    }
+    let word = |row: &serde_json::Value| row["PID"].as_str()?.parse().ok();
+    let number = |row: &serde_json::Value| row["pid"].as_u64();
+    let report = replayed(
+        &["--replay", path, "-n", "-o", "ndjson"],
+        &told,
+        |sample| &sample["task-network-load"],
+        word,
+    );
+    assert_eq!(report, told, "the report");
+    for by in ["process", "connection"] {
+        let rows = replayed(
+            &["net", "--replay", path, "--by", by, "-o", "ndjson"],
+            &told,
+            |sample| &sample["rows"],
+            number,
+        );
+        assert_eq!(rows, told, "net --by {by}");
+    }
+    // What ended in samples that are passed by is in the next report.
+    let coarse =
+        replayed(&["net", "--replay", path, "-o", "ndjson", "1"], &told, |sample| &sample["rows"], number);
+    assert_eq!(coarse, told, "net with an interval");
+}

@@ -42,8 +42,11 @@ pub fn stirred<'a>(before: Option<&'a Sample>, now: &'a Sample, whole: bool) -> 
     stirred
 }
 
+/// A figure of what was moved, with its column's name.
+pub type Gain = (&'static str, fn(&Moved) -> u64);
+
 /// What a connection moved in an interval: the columns' names and figures.
-pub const GAINS: [(&str, fn(&Moved) -> u64); 7] = [
+pub const GAINS: [Gain; 7] = [
     ("rx_bytes", |moved| moved.rx_bytes),
     ("tx_bytes", |moved| moved.tx_bytes),
     ("rx_packets", Moved::rx_packets),

@@ -193,7 +193,13 @@ fn plan(args: &RecordArgs) -> Result<Plan, Usage> {
         SourceArg::Proc => "proc",
     };
     let mut words: Vec<OsString> = vec!["kpidstat".into()];
-    words.push(format!("-{}", args.reports.replace('c', "")).into());
+    let letters = args.reports.replace(['c', 'D'], "");
+    if !letters.is_empty() {
+        words.push(format!("-{letters}").into());
+    }
+    if args.reports.contains('D') {
+        words.push("--delay".into());
+    }
     words.extend(["--source".into(), source.into()]);
     let around = Surroundings {
         terminal_rows: None,

@@ -9,6 +9,9 @@ use std::{
     rc::Rc,
 };
 
+/// The table, and the member of a line.
+pub const TABLE: &str = "connection";
+
 /// A value in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {

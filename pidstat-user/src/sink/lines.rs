@@ -12,7 +12,7 @@ use crate::{
     },
     sample::{
         End, Traffic,
-        connected::{Cell, FIELDS},
+        connected::{self, Cell, FIELDS},
         node,
     },
 };
@@ -58,7 +58,7 @@ impl Lines {
             let network = counters.rows.iter().filter_map(network);
             line.insert("network".into(), network.collect());
             let connections = stirred(counters.before, counters.now, false);
-            line.insert("connection".into(), connections.iter().map(connection).collect());
+            line.insert(connected::TABLE.into(), connections.iter().map(connection).collect());
             let exited = counters.now.departed.iter().filter_map(|task| match task.end {
                 End::Exited(exit) => Some(json!({
                     "pid": task.key.tgid, "start_ticks": task.key.start_ticks, "ppid": task.ppid, "uid": task.uid,

@@ -2,7 +2,7 @@
 
 use crate::{
     rate::stirred::{GAINS, Stirred},
-    sample::connected::{Cell, FIELDS, whole},
+    sample::connected::{Cell, FIELDS, TABLE, whole},
 };
 use rusqlite::{
     Connection, ToSql,
@@ -31,10 +31,10 @@ pub fn create(connection: &Connection) -> rusqlite::Result<()> {
     };
     let declared: String = columns().map(|(name, kind)| format!(", {name} {kind}")).collect();
     connection.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS connection (sample_id INTEGER NOT NULL, ts REAL NOT NULL{declared});
-         CREATE INDEX IF NOT EXISTS connection_of_sample ON connection (sample_id);"
+        "CREATE TABLE IF NOT EXISTS {TABLE} (sample_id INTEGER NOT NULL, ts REAL NOT NULL{declared});
+         CREATE INDEX IF NOT EXISTS connection_of_sample ON {TABLE} (sample_id);"
     ))?;
-    super::add_columns(connection, "connection", columns())
+    super::add_columns(connection, TABLE, columns())
 }
 
 /// Writes the connections of one sample that stirred.
@@ -52,7 +52,7 @@ pub fn write(
     let own = FIELDS.iter().map(|field| field.name);
     let names: Vec<&str> = own.chain(GAINS.iter().map(|(name, _)| *name)).collect();
     let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO connection (sample_id,ts,{}) VALUES (?,?{})",
+        "INSERT INTO {TABLE} (sample_id,ts,{}) VALUES (?,?{})",
         names.join(","),
         ",?".repeat(names.len())
     ))?;

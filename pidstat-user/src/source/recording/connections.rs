@@ -3,7 +3,7 @@
 use super::own::moved;
 use crate::sample::{
     Comm, ConnectionKey,
-    connected::{Cell, FIELDS, Field},
+    connected::{Cell, FIELDS, Field, TABLE},
     socket::{Connection, User},
 };
 use rusqlite::{Row, types::ValueRef};
@@ -20,14 +20,14 @@ pub struct Connections {
 impl Connections {
     /// Looks at the columns; none if there is no such table.
     pub fn new(database: &rusqlite::Connection) -> rusqlite::Result<Option<Connections>> {
-        let there = crate::source::database::columns(database, "connection")?;
+        let there = crate::source::database::columns(database, TABLE)?;
         if there.is_empty() {
             return Ok(None);
         }
         let fields: Vec<&Field> =
             FIELDS.iter().filter(|field| there.iter().any(|name| name == field.name)).collect();
         let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
-        let sql = format!("SELECT {} FROM connection WHERE sample_id = ?", names.join(", "));
+        let sql = format!("SELECT {} FROM {TABLE} WHERE sample_id = ?", names.join(", "));
         Ok((!fields.is_empty()).then(|| Connections { sql, fields, live: BTreeMap::new() }))
     }
 

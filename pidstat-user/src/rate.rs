@@ -13,6 +13,7 @@ pub mod io;
 pub mod pair;
 pub mod recorded;
 mod runs;
+pub mod stirred;
 pub mod tree;
 pub mod vector;
 
@@ -119,6 +120,20 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Of a living task with nothing around it.
+    pub fn new(now: &'a Task, before: Before<'a>, span: &'a Span) -> Row<'a> {
+        Row {
+            now,
+            before,
+            span,
+            sums: None,
+            process: None,
+            descendants: &[],
+            exited: false,
+            traffic_only: false,
+        }
+    }
+
     /// How much a cumulative counter grew, with those of the descendants.
     pub fn delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
         let mut sum = self.own_delta(&counter)?;

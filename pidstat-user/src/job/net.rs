@@ -26,7 +26,7 @@ use crate::{
         net::{Columns, Csv, Frame, Json, Measure, Screen, Sink, Table, Trace, Typed},
         text::Palette,
     },
-    source::{Source, SourceError},
+    source::{Source, SourceError, recording::RecordingSource},
 };
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -44,8 +44,8 @@ pub fn run(args: &NetArgs) -> u8 {
             return exit::USAGE;
         }
     };
-    let source = match open(&plan) {
-        Ok(source) => source,
+    let (source, clock) = match open(&plan) {
+        Ok(opened) => opened,
         Err(why) => {
             eprintln!("kpidstat: {why}");
             return if why.is_unsupported() { exit::UNSUPPORTED } else { exit::FAILED };
@@ -53,7 +53,7 @@ pub fn run(args: &NetArgs) -> u8 {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go().await })
+        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go(clock).await })
     });
     match done {
         Ok(()) => exit::OK,
@@ -87,7 +87,12 @@ impl<'a> Plan<'a> {
             );
         }
         let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-        let live = terminal && !args.batch && !trace && args.output.is_none() && !schedule.positional;
+        let live = terminal
+            && !args.batch
+            && !trace
+            && args.output.is_none()
+            && !schedule.positional
+            && args.replay.is_none();
         let (by, mask) = match args.by {
             ByArg::Process => (By::Process, connection::PROCESS),
             ByArg::Connection => (By::Connection, connection::CONNECTION),
@@ -192,12 +197,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     Ok(columns)
 }
 
-fn open(plan: &Plan<'_>) -> Result<Box<dyn Source>, Failure> {
+fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), Failure> {
+    if let Some(file) = &plan.args.replay {
+        let source = RecordingSource::open(file, &plan.want)?;
+        let clock = Clock::Fake(source.start());
+        return Ok((Box::new(source), clock));
+    }
     let source = open_traffic(&plan.want)?;
     if let Some(note) = source.note() {
         eprintln!("kpidstat: {note}");
     }
-    Ok(source)
+    Ok((source, Clock::Real))
 }
 
 struct Run<'a> {
@@ -230,9 +240,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn go(mut self) -> Result<(), String> {
+    async fn go(mut self, mut clock: Clock) -> Result<(), String> {
         let text = |error: io::Error| error.to_string();
-        let mut clock = Clock::Real;
         let mut signals = Signals::new(None).map_err(text)?;
         let period = Duration::from_secs_f64(self.plan.schedule.seconds);
         self.source.sample(&clock, None, &mut self.before).map_err(|error| error.to_string())?;

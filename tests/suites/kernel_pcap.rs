@@ -620,3 +620,22 @@ fn called_nethogs_it_captures_promiscuously_what_it_is_told_to() {
     assert!(trace.wait().unwrap().success());
     assert!(shown.contains(&format!("/{pid}/0\t1042\t0\n")), "{shown}");
 }
+
+#[test]
+fn called_nethogs_it_leaves_loopback_out_unless_all_devices_are_asked_for() {
+    let space = Space::new();
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("nethogs");
+    std::os::unix::fs::symlink(tool::kpidstat(), &link).unwrap();
+    for (all, shown) in [(&[][..], false), (&["-a"], true)] {
+        let words =
+            [&WITHOUT_EBPF[..], &[link.to_str().unwrap(), "-t", "-C", "-v", "2", "-d", "1", "-c", "3"], all]
+                .concat();
+        let trace = space.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let [server, client] = space.talk("udp", "4")[..] else { unreachable!("there are two") };
+        let text = text(&trace.wait_with_output().unwrap().stdout);
+        for process in [server, client] {
+            assert_eq!(text.contains(&format!("/{}/0\t", process.0)), shown, "{text}");
+        }
+    }
+}

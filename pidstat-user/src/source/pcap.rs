@@ -39,8 +39,6 @@ pub const SHORTFALL: &str = "packets are captured, so figures are of the wire as
 const SPACES_MAX: usize = 128;
 /// Samples for which a namespace without processes is kept.
 const SPACE_IDLE: u64 = 16;
-/// TCP_ESTABLISHED, TCP_SYN_RECV, TCP_CLOSE_WAIT and TCP_NEW_SYN_RECV: without a descriptor nobody has accepted it yet.
-const NOT_ACCEPTED: [u8; 4] = [1, 3, 8, 12];
 
 /// Tries everything that a capture needs, for `doctor`.
 ///
@@ -267,7 +265,8 @@ impl PcapSource {
     }
 }
 
-/// Asks for the socket of a connection, and for the one that listens while it is not accepted.
+/// Asks for the socket of a connection, and for the one that listens where it has no descriptor: before it is accepted and
+/// after it was closed.
 fn meet(ledger: &mut Ledger, diag: &mut diag::Diag, key: &FlowKey) {
     let protocol = u16::from(key.protocol);
     let found = diag.socket(protocol, key.local, key.remote);
@@ -277,19 +276,19 @@ fn meet(ledger: &mut Ledger, diag: &mut diag::Diag, key: &FlowKey) {
     }
     match found {
         Some(found) if found.remote.is_none() => ledger.met(key, None, found.inode),
-        Some(found) if found.inode == 0 && NOT_ACCEPTED.contains(&found.state) => {
+        Some(found) if found.inode != 0 => ledger.met(key, Some(found), 0),
+        found => {
             let nobody = if key.local.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
             let listener = diag.socket(protocol, key.local, SocketAddr::new(nobody, 0));
-            ledger.met(key, Some(found), listener.map_or(0, |listener| listener.inode));
+            ledger.met(key, found, listener.map_or(0, |listener| listener.inode));
         }
-        found => ledger.met(key, found, 0),
     }
 }
 
 /// Finds out whose a connection is; says whether anybody is known.
 fn name(ledger: &mut Ledger, owners: &mut Owners, key: &FlowKey) -> bool {
     let Some((own, listener)) = ledger.inodes(key) else { return true };
-    // Until it is accepted it is the listener's.
+    // Otherwise it is the listener's.
     let inode = if own == 0 { listener } else { own };
     let owner = if inode == 0 { None } else { owners.of(inode) };
     if let Some(owner) = owner {

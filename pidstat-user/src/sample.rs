@@ -19,7 +19,8 @@ pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
-    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic, Waits,
+    Comm, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey, Traffic,
+    UnixTraffic, Waits,
 };
 pub use tree::Tree;
 

@@ -193,6 +193,7 @@ impl Socket {
             }
             (*out).family = load(sk, offset!(sk_family));
             (*out).protocol = self.protocol();
+            (*out).kind = self.kind();
             (*out).local_port = port;
             (*out).remote_port = u16::from_be(load(sk, offset!(sk_remote_port)));
             if (*out).family == AF_INET6 {
@@ -234,10 +235,11 @@ impl Socket {
                 let (segs_in, segs_out) = self.segments(tcp, counters);
                 (*out).segs_in = segs_in;
                 (*out).segs_out = segs_out;
-                if self.has_upper_layer(tcp) {
+                let upper: Ptr = load(tcp, offset!(icsk_ulp_ops));
+                if !upper.is_null() {
                     (*out).flags |= SOCK_INNER as u8;
-                }
-                if sequence::sampled() {
+                    (*out).upper = load::<u32>(upper, offset!(ulp_name)).to_ne_bytes();
+                } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }
                 stream(tcp, counters, out);

@@ -438,6 +438,7 @@ mod tests {
         assert_eq!(task.waits, Ok(waits));
         let stack = Stack { size_kib: n("stack_size_kib"), referenced_kib: n("stack_referenced_kib") };
         let traffic = Traffic {
+            unix: Err(Missing::NotAsked),
             tx_bytes: n("tx_bytes"),
             rx_bytes: n("rx_bytes"),
             tx_packets: n("tx_packets"),

@@ -14,9 +14,9 @@ mod network;
 pub mod pypidstat;
 mod realtime;
 pub mod sched;
-pub mod unix;
 mod stack;
 mod switch;
+pub mod unix;
 
 use crate::{
     rate::{Level, Row},

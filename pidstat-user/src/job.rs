@@ -4,6 +4,7 @@ mod csv;
 pub mod environment;
 mod explore;
 pub mod forest;
+mod glob;
 mod io;
 pub mod meta;
 mod net;

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Stdio},
     time::Duration,
@@ -15,6 +16,8 @@ use std::{
 struct Server {
     child: Child,
     port: u16,
+    /// The first directory of its address.
+    key: String,
 }
 
 /// An answer.
@@ -33,16 +36,18 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.split("http://127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next());
-        let port = port.unwrap_or_else(|| panic!("no address in {line:?}")).parse().unwrap();
-        Server { child, port }
+        let address = line.split("http://127.0.0.1:").nth(1).and_then(|rest| rest.split("/ until").next());
+        let (port, key) = address.and_then(|address| address.split_once('/')).expect(&line);
+        assert_eq!(key.len(), 32, "{line}");
+        Server { child, port: port.parse().unwrap(), key: key.into() }
     }
 
-    /// One request as it goes over the wire; `HOST` stands for the server's own name.
+    /// One request as it goes over the wire; `HOST` stands for the server's own name, `KEY` for its key.
     fn ask(&self, request: &str) -> Reply {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let request = request.replace("HOST", &format!("127.0.0.1:{}", self.port)).replace('\n', "\r\n");
+        let request = request.replace("KEY", &self.key);
         write!(stream, "{request}\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -53,7 +58,7 @@ impl Server {
     }
 
     fn get(&self, path: &str) -> Reply {
-        self.ask(&format!("GET {path} HTTP/1.1\nHost: HOST"))
+        self.ask(&format!("GET /KEY{path} HTTP/1.1\nHost: HOST"))
     }
 
     fn sql(&self, sql: &str) -> Reply {
@@ -160,20 +165,26 @@ fn only_this_machine_and_this_page_are_answered() {
         "{listening:?}"
     );
     for (request, status) in [
-        ("GET /views HTTP/1.1\nHost: evil.example", 403),
-        ("GET /views HTTP/1.1\nHost: 127.0.0.1", 403),
-        ("GET /views HTTP/1.1\nHost: HOST\nOrigin: http://evil.example", 403),
-        ("GET /views HTTP/1.1\nHost: HOST\nSec-Fetch-Site: cross-site", 403),
-        ("GET /views HTTP/1.1\nHost: HOST\nSec-Fetch-Site: same-origin\nOrigin: http://HOST", 200),
-        ("POST /rows HTTP/1.1\nHost: HOST\nContent-Length: 0", 405),
-        ("DELETE /views HTTP/1.1\nHost: HOST", 405),
-        ("GET /../../../../etc/passwd HTTP/1.1\nHost: HOST", 404),
-        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\nHost: HOST", 404),
-        ("GET /x.sqlite HTTP/1.1\nHost: HOST", 404),
-        ("GET //etc/passwd HTTP/1.1\nHost: HOST", 404),
-        ("GET /plot.svg?view=../x HTTP/1.1\nHost: HOST", 400),
-        ("GET /plot.svg HTTP/1.1\nHost: HOST", 400),
-        ("GET /plot.svg?view=cpu&window=0 HTTP/1.1\nHost: HOST", 400),
+        ("GET /KEY/views HTTP/1.1\nHost: evil.example", 403),
+        ("GET /KEY/views HTTP/1.1\nHost: 127.0.0.1", 403),
+        ("GET /KEY/views HTTP/1.1\nHost: HOST\nOrigin: http://evil.example", 403),
+        ("GET /KEY/views HTTP/1.1\nHost: HOST\nSec-Fetch-Site: cross-site", 403),
+        ("GET /KEY/views HTTP/1.1\nHost: HOST\nSec-Fetch-Site: same-origin\nOrigin: http://HOST", 200),
+        // Whoever was not told the key, gets as little as whoever guesses one.
+        ("GET / HTTP/1.1\nHost: HOST", 403),
+        ("GET /views HTTP/1.1\nHost: HOST", 403),
+        ("GET /KEY HTTP/1.1\nHost: HOST", 403),
+        ("GET /00000000000000000000000000000000/views HTTP/1.1\nHost: HOST", 403),
+        ("GET /views?key=KEY HTTP/1.1\nHost: HOST", 403),
+        ("POST /KEY/rows HTTP/1.1\nHost: HOST\nContent-Length: 0", 405),
+        ("DELETE /KEY/views HTTP/1.1\nHost: HOST", 405),
+        ("GET /KEY/../../../../etc/passwd HTTP/1.1\nHost: HOST", 404),
+        ("GET /KEY/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\nHost: HOST", 404),
+        ("GET /KEY/x.sqlite HTTP/1.1\nHost: HOST", 404),
+        ("GET //etc/passwd HTTP/1.1\nHost: HOST", 403),
+        ("GET /KEY/plot.svg?view=../x HTTP/1.1\nHost: HOST", 400),
+        ("GET /KEY/plot.svg HTTP/1.1\nHost: HOST", 400),
+        ("GET /KEY/plot.svg?view=cpu&window=0 HTTP/1.1\nHost: HOST", 400),
     ] {
         let reply = server.ask(request);
         assert_eq!(reply.status, status, "{request}: {}", reply.body);
@@ -184,6 +195,48 @@ fn only_this_machine_and_this_page_are_answered() {
         );
         assert!(!reply.body.contains("root:") && !reply.head.contains("access-control"), "{request}");
     }
+}
+
+/// What a browser is given as its argument, every user of the machine reads in /proc.
+#[test]
+fn the_browser_is_led_to_the_page_without_the_key_among_its_arguments() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.sqlite");
+    recording(&path);
+    let browser = dir.path().join("xdg-open");
+    fs::write(&browser, "#!/bin/sh\ncp -p \"$1\" copy\necho \"$@\" > arguments\n").unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+    let search = format!("{}:/usr/bin:/bin", dir.path().display());
+    let mut child = tool::command(&["explore", "-p", "0", "-d", "x.sqlite"])
+        .envs([
+            ("PATH", search.as_str()),
+            ("DISPLAY", ":99"),
+            ("XDG_RUNTIME_DIR", dir.path().to_str().unwrap()),
+        ])
+        .current_dir(dir.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let address =
+        line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next()).expect(&line).to_owned();
+    let arguments = loop {
+        match fs::read_to_string(dir.path().join("arguments")) {
+            Ok(text) if text.ends_with('\n') => break text,
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    let key = address.trim_end_matches('/').rsplit('/').next().unwrap();
+    assert!(key.len() == 32 && !arguments.contains(key), "{arguments}");
+    let page = fs::read_to_string(dir.path().join("copy")).unwrap();
+    assert!(page.contains(&format!("url={address}\"")), "{page}");
+    let mode = fs::metadata(dir.path().join("copy")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // SAFETY: the child has not been waited for, so the id is still its own.
+    assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGTERM) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!Path::new(arguments.trim()).exists(), "it goes with the run");
 }
 
 #[test]

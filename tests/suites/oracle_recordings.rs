@@ -55,10 +55,10 @@ fn a_frozen_procfs_is_recorded_as_procpath_records_it() {
     for (number, more) in [
         &[][..],
         &["$..children[?(@.stat.ppid == 1)]"],
-        &["-p", "1,10", "$..children[?('a' in @.stat.comm)]"],
+        &["-p", "1,2700", "$..children[?('a' in @.stat.comm)]"],
         &["--procfs-target", "thread"],
-        &["-e", "P=echo 10", "$..children[?(@.stat.pid == $P)]"],
-        &["-e", "P=echo 10,11", "-p", "$P"],
+        &["-e", "P=echo 2610", "$..children[?(@.stat.pid == $P)]"],
+        &["-e", "P=echo 2610,700", "-p", "$P"],
         &["$..children[?(@.stat.pid == 999999)]"],
     ]
     .into_iter()
@@ -201,5 +201,103 @@ fn what_is_wrong_with_a_playbook_is_said_in_procpaths_words() {
                 .map_or(last.clone(), |(_, words)| words.into())
         };
         assert_eq!((words(&ours), ours.status.code()), (words(&others), Some(1)), "{book}");
+    }
+}
+
+/// A playbook of all four commands over a frozen tree, with what Procpath's documentation uses: parents, variables of a
+/// shell pipeline over two lines, lists of lines.
+const BOOK: &str = r#"
+[tree]
+procfs: PROCFS
+procfile_list: stat,cmdline
+environment:
+  L=printf '2610\n700\n' | xargs -I{} -- \
+    echo {} | tr '\n' ,
+query: $..children[?(@.stat.pid in [$L])]
+
+[a:query]
+extends: tree
+sql_query: SELECT count(*) n, sum(stat_rss) rss, '$L' list FROM record
+indent: 2
+
+[b:query]
+extends: tree
+query: $..children[?(@.stat.pid in [$L])]..pid
+delimiter: ,
+
+[a:record]
+extends: tree
+database_file: out-$L.sqlite
+interval: 0.02
+recnum: 3
+reevalnum: 2
+stop_without_result: yes
+
+[a:plot]
+database_file: out-2610,700,.sqlite
+plot_file: out.svg
+query_name: rss
+custom_value_expr: stat_priority * 1.0
+epsilon: 0.1
+moving_average_window: 2
+title: Two "axes": ünïcode
+
+[a:watch]
+procfs: PROCFS
+interval: 0.3
+repeat: 1
+environment: T=echo tail
+query:
+  ONE=$..children[?(@.stat.pid == 2610)]..pid
+  TWO=$..children[?(@.stat.pid == 700)].stat.comm
+command:
+  echo "one $ONE two $TWO $T"
+  printf '%s\n' \
+    continued
+"#;
+
+#[test]
+fn a_playbook_is_played_as_procpath_plays_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = forest::write(dir.path());
+    let book = dir.path().join("book.ini");
+    fs::write(&book, BOOK.replace("PROCFS", procfs.to_str().unwrap())).unwrap();
+    let play = |program: PathBuf, whose: &str| {
+        let folder = dir.path().join(whose);
+        fs::create_dir(&folder).unwrap();
+        let mut command = Command::new(program);
+        command.args(["play", "-f", book.to_str().unwrap(), "*"]).current_dir(&folder);
+        let output =
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8").output().unwrap();
+        succeeded(&output);
+        let (out, said) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let told = |what: &str| -> Vec<String> {
+            let behind = said.lines().filter_map(|line| line.split_once(what));
+            behind.map(|(_, rest)| rest.to_owned()).collect()
+        };
+        let mut watched = told("№");
+        // Two shells talk at once.
+        watched.sort();
+        (folder, out, told("Executing section "), watched)
+    };
+    let (our_folder, ours, our_sections, our_watch) = play(tool::kpidstat(), "ours");
+    let (their_folder, theirs, their_sections, their_watch) =
+        play(procpath::python().with_file_name("procpath"), "theirs");
+    assert_eq!(ours, theirs);
+    assert!(
+        ours.contains("\"list\": \"2610,700,\"") && ours.lines().last().unwrap().contains("2610,"),
+        "{ours}"
+    );
+    assert_eq!((&our_sections, our_sections.len()), (&their_sections, 5));
+    assert_eq!((&our_watch, our_watch.len()), (&their_watch, 2));
+    let recorded = |folder: &Path| rows(&folder.join("out-2610,700,.sqlite"));
+    let (ours, theirs) = (recorded(&our_folder), recorded(&their_folder));
+    assert!(!ours.1.is_empty());
+    assert_eq!(ours, theirs);
+    let drawn = |folder: &Path| fs::read_to_string(folder.join("out.svg")).unwrap();
+    let (ours, theirs) = (drawn(&our_folder), drawn(&their_folder));
+    for word in ["rss 2610", "rss 700", "№2 2610", "№2 700", "ünïcode"] {
+        assert!(ours.contains(word) && theirs.contains(word), "{word}");
     }
 }

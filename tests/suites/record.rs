@@ -4,6 +4,7 @@ use pidstat_tests::tool;
 use rusqlite::Connection;
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -109,6 +110,32 @@ fn sigterm_and_sigint_end_it_well_and_leave_one_file() {
         assert_eq!(beside.len(), 2, "{beside:?}");
         assert!(samples(&file) > 2);
     }
+}
+
+/// A shell that runs a script has what it leaves in the background ignore SIGINT; Procpath records on, too.
+#[test]
+fn in_the_background_of_a_script_sigint_is_for_the_script() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    let file = dir.path().join("out.sqlite");
+    let line = format!(
+        "{} record -d {} --procfs {} -i 0.01 & echo $!; wait",
+        tool::kpidstat().display(),
+        file.display(),
+        procfs.display()
+    );
+    let mut shell = Command::new("sh").args(["-c", &line]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let recorder: libc::pid_t = said.trim().parse().unwrap();
+    wait_for("three samples", || samples(&file) > 2);
+    // SAFETY: sends a signal to the shell's child, which the shell has not waited for while it lives.
+    let signal = |number| unsafe { libc::kill(recorder, number) };
+    signal(libc::SIGINT);
+    let known = samples(&file);
+    wait_for("more samples", || samples(&file) > known + 5);
+    signal(libc::SIGTERM);
+    assert!(shell.wait().unwrap().success());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
     CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
-    SockCounters, SockName, SockRecord,
+    SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER, UPPER_TLS,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -228,6 +228,7 @@ impl Socket {
             self.describe(&raw mut (*out).name);
             (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
             (*out).rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            (*out).syns = (*counters).syns;
             (*out).state = self.state() as u8;
             (*out).flags = ((*counters).flags & (SOCK_OLDER | SOCK_ACTIVE)) as u8;
             let tcp = self.tcp();
@@ -238,7 +239,11 @@ impl Socket {
                 let upper: Ptr = load(tcp, offset!(icsk_ulp_ops));
                 if !upper.is_null() {
                     (*out).flags |= SOCK_INNER as u8;
-                    (*out).upper = load::<u32>(upper, offset!(ulp_name)).to_ne_bytes();
+                    (*out).upper = match load::<u32>(upper, offset!(ulp_name)).to_ne_bytes() {
+                        [b't', b'l', b's', 0] => UPPER_TLS,
+                        [b'm', b'p', b't', b'c'] => UPPER_MPTCP,
+                        _ => UPPER_OTHER,
+                    };
                 } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }

@@ -290,7 +290,9 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('n', args.network),
         (DELAY, args.delay),
     ];
-    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>() + u32::from(args.sched) + u32::from(args.unix);
+    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>()
+        + u32::from(args.sched)
+        + u32::from(args.unix);
     let asked = |flag| {
         letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
     };

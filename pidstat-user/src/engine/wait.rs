@@ -1,7 +1,14 @@
 //! What the loop waits for between two samples.
 
 use crate::{clock::Clock, sink::End, source::Source};
-use std::{io, os::fd::OwnedFd, process::Child};
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::OwnedFd,
+    process::Child,
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
@@ -10,20 +17,27 @@ use tokio::{
 
 /// What ends a run early: SIGINT, SIGTERM, and the end of the program that is watched.
 pub(crate) struct Signals {
-    interrupt: Signal,
+    interrupt: Interrupt,
     terminate: Signal,
     child: Signal,
     program: Option<Child>,
 }
 
 impl Signals {
+    /// Those that end a report: SIGINT too if it was ignored when we were started, for that is how pidstat is asked for its
+    /// averages in the background.
     pub(crate) fn new(program: Option<Child>) -> io::Result<Signals> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            child: signal(SignalKind::child())?,
-            program,
-        })
+        Signals::with(Interrupt(Some(signal(SignalKind::interrupt())?)), program)
+    }
+
+    /// Those that end what is left running in the background.
+    pub(crate) fn unless_ignored() -> io::Result<Signals> {
+        Signals::with(Interrupt::unless_ignored()?, None)
+    }
+
+    fn with(interrupt: Interrupt, program: Option<Child>) -> io::Result<Signals> {
+        let (terminate, child) = (signal(SignalKind::terminate())?, signal(SignalKind::child())?);
+        Ok(Signals { interrupt, terminate, child, program })
     }
 
     pub(crate) async fn any(&mut self) {
@@ -36,8 +50,8 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = interrupt.come() => remember(),
+            _ = terminate.recv() => remember(),
             () = ended => {}
         }
     }
@@ -45,6 +59,46 @@ impl Signals {
     /// The exit code of the program, if it ended by itself.
     pub(crate) fn program_code(&mut self) -> Option<i32> {
         self.program.as_mut()?.try_wait().ok()??.code()
+    }
+}
+
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the user ended what ran.
+pub(crate) fn remember() {
+    ENDED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the user ended anything that ran in this process: then nothing more is begun.
+pub(crate) fn is_ended() -> bool {
+    ENDED.load(Ordering::Relaxed)
+}
+
+/// SIGINT; none where it is ignored.
+pub(crate) struct Interrupt(Option<Signal>);
+
+impl Interrupt {
+    /// A shell that runs a script ignores SIGINT for what it starts in the background: Ctrl+C is for the script alone. Then
+    /// it stays ignored.
+    pub(crate) fn unless_ignored() -> io::Result<Interrupt> {
+        let mut known = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: without a new action the call only fills the old one, and a zeroed one is valid, too.
+        let known = unsafe {
+            libc::sigaction(libc::SIGINT, ptr::null(), known.as_mut_ptr());
+            known.assume_init()
+        };
+        let ignored = known.sa_sigaction == libc::SIG_IGN;
+        (!ignored).then(|| signal(SignalKind::interrupt())).transpose().map(Interrupt)
+    }
+
+    /// Waits for it.
+    pub(crate) async fn come(&mut self) {
+        match &mut self.0 {
+            Some(interrupt) => {
+                interrupt.recv().await;
+            }
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 //! Its defects are not kept: a name may hold brackets, a mask stays the text it is, every row of `status` has the columns
 //! of all of them.
 
+use super::glob::glob;
 use crate::{
     cli::{csv::CsvArgs, exit},
+    engine::wait::Interrupt,
     source::procfs::{
         Inspector, PROC_ROOT,
         files::Place,
@@ -21,7 +23,6 @@ use std::{
     path::Path,
     time::{Duration, SystemTime},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The columns of `stat`: fields 1 to 44 of proc_pid_stat(5) by the names they had in 2011, and `error`, always empty.
 const STAT: &str = "pid comm state ppid pgrp session tty_nr tpgid flags minflt cminflt majflt cmajflt utime stime cutime \
@@ -82,52 +83,16 @@ fn repeat(args: &CsvArgs, pass: &mut Pass) -> io::Result<()> {
         return pass.run(&kinds, args.ts);
     }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut interrupt = Interrupt::unless_ignored()?;
         loop {
             pass.run(&kinds, args.ts)?;
             tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Ok(()),
+                () = interrupt.come() => return Ok(()),
                 () = tokio::time::sleep(Duration::from_secs_f64(args.wait)) => {}
             }
         }
     })
-}
-
-/// A shell pattern for names; what is malformed in it stands for itself.
-fn glob(pattern: &str) -> Regex {
-    let mut regex = String::from("^(?s:");
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            '[' => {
-                let text = rest.as_str();
-                // A bracket right at the start, or behind the `!`, belongs to the set.
-                let skip = text.len() - text.trim_start_matches('!').trim_start_matches(']').len();
-                match text.get(skip.max(1)..).and_then(|text| text.find(']')) {
-                    Some(end) => {
-                        let (set, after) = text.split_at(skip.max(1) + end);
-                        let (not, set) = set.strip_prefix('!').map_or(("", set), |set| ("^", set));
-                        let set: String = set.chars().flat_map(|c| escaped(c, c == '-')).collect();
-                        regex.push_str(&format!("[{not}{set}]"));
-                        rest = after[1..].chars();
-                    }
-                    None => regex.push_str("\\["),
-                }
-            }
-            c => regex.extend(escaped(c, false)),
-        }
-    }
-    regex.push_str(")$");
-    // An empty range like [9-1] matches nothing in a shell, and is an error here.
-    Regex::new(&regex).unwrap_or_else(|_| Regex::new("[^\\s\\S]").expect("a set of nothing"))
-}
-
-fn escaped(c: char, plain: bool) -> impl Iterator<Item = char> {
-    let escape = (c.is_ascii_punctuation() && !plain).then_some('\\');
-    escape.into_iter().chain([c])
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,23 +262,6 @@ fn named_cells<'a>(bytes: &'a [u8], number: u32, columns: &[&[u8]]) -> Vec<Cow<'
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_are_the_shells() {
-        for (pattern, yes, no) in [
-            ("[0-9]*", "17", "x7"),
-            ("1?", "17", "117"),
-            ("[!1]7", "27", "17"),
-            ("[]1]", "]", "2"),
-            ("[1", "[1", "1"),
-            ("1.2", "1.2", "112"),
-            ("a\\d", "a\\d", "a1"),
-            ("[\\d]", "d", "1"),
-        ] {
-            assert!(glob(pattern).is_match(yes) && !glob(pattern).is_match(no), "{pattern}");
-        }
-        assert!(!glob("[9-1]").is_match("5"));
-    }
 
     #[test]
     fn a_row_of_status_has_all_columns() {

@@ -3,6 +3,7 @@
 mod answer;
 mod drawing;
 mod guard;
+mod key;
 mod server;
 mod view;
 
@@ -10,9 +11,11 @@ use crate::{
     cli::{exit, explore::ExploreArgs},
     source::database,
 };
+use key::{Gate, Key};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -35,12 +38,13 @@ pub fn run(args: &ExploreArgs) -> u8 {
     };
     // The port is known only now if it was 0.
     let address = listener.local_addr().unwrap_or(address);
-    let page = format!("http://{address}/");
-    eprintln!("kpidstat: {} is at {page} until you press Ctrl+C", args.database_file.display());
-    if !args.no_browser {
-        open_browser(&page);
-    }
-    match server::serve(listener, address, args.database_file.clone()) {
+    let served = Key::new().and_then(|key| {
+        let page = format!("http://{address}/{}/", key.as_str());
+        eprintln!("kpidstat: {} is at {page} until you press Ctrl+C", args.database_file.display());
+        let _gate = if args.no_browser { None } else { open_browser(&page) };
+        server::serve(listener, address, key, args.database_file.clone())
+    });
+    match served {
         Ok(()) => exit::OK,
         Err(error) => {
             eprintln!("kpidstat: {error}");
@@ -55,15 +59,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Opens the page where there is a desktop to open it on.
-fn open_browser(page: &str) {
+/// Opens the page where there is a desktop to open it on; what is handed back has to stay as long as the browser may look.
+fn open_browser(page: &str) -> Option<Gate> {
     let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| std::env::var_os(name).is_some());
     if !desktop {
-        return;
+        return None;
     }
+    let opened = Gate::to(page).and_then(|gate| start_browser(gate.path()).map(|()| gate));
+    opened.inspect_err(|error| eprintln!("kpidstat: no browser was opened (xdg-open: {error})")).ok()
+}
+
+fn start_browser(page: &Path) -> io::Result<()> {
     let mut browser = Command::new("xdg-open");
     browser.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Err(error) = browser.spawn() {
-        eprintln!("kpidstat: no browser was opened (xdg-open: {error})");
-    }
+    browser.spawn().map(|_| ())
 }

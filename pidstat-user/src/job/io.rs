@@ -143,7 +143,7 @@ impl<'a> Job<'a> {
     }
 
     async fn go(mut self) -> Result<(), Trouble> {
-        let mut signals = Signals::new(None).map_err(Failure::System)?;
+        let mut signals = Signals::unless_ignored().map_err(Failure::System)?;
         let mut live = None;
         if !self.args.is_batch() {
             let keys = Keys::open().map_err(|_| Trouble::NoTerminal)?;

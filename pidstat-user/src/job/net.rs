@@ -188,9 +188,12 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
         columns.extend(FIGURES.iter().filter(|figure| machine || figure.shown & mask != 0));
     }
     if args.unix && args.columns.is_empty() && mask & (connection::CONNECTION | connection::PORT) == 0 {
-        for (id, behind) in [("rx_unix_kib_per_sec", "tx_kib_per_sec"), ("tx_unix_kib_per_sec", "rx_unix_kib_per_sec")] {
+        for (id, behind) in
+            [("rx_unix_kib_per_sec", "tx_kib_per_sec"), ("tx_unix_kib_per_sec", "rx_unix_kib_per_sec")]
+        {
             if !columns.iter().any(|figure| figure.id == id) {
-                let at = columns.iter().position(|figure| figure.id == behind).map_or(columns.len(), |at| at + 1);
+                let at =
+                    columns.iter().position(|figure| figure.id == behind).map_or(columns.len(), |at| at + 1);
                 columns.insert(at, figure(id)?);
             }
         }

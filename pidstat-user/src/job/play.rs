@@ -4,8 +4,11 @@ mod command;
 mod ini;
 mod section;
 
-use super::run as run_command;
-use crate::cli::{Args, exit, play::PlayArgs};
+use super::{glob::glob, run as run_command};
+use crate::{
+    cli::{Args, exit, play::PlayArgs},
+    engine::wait,
+};
 use ini::Section;
 use section::Chain;
 use std::ffi::OsString;
@@ -39,7 +42,8 @@ fn play(args: &PlayArgs) -> Result<u8, PlayError> {
     let matching: Vec<&Section> = args
         .targets
         .iter()
-        .flat_map(|pattern| book.iter().filter(|section| matches(pattern, &section.name)))
+        .map(|pattern| glob(pattern))
+        .flat_map(|pattern| book.iter().filter(move |section| pattern.is_match(&section.name)))
         .filter(|section| command::of(&section.name).is_some())
         .collect();
     if args.list_sections {
@@ -63,72 +67,9 @@ fn play(args: &PlayArgs) -> Result<u8, PlayError> {
         let asked = Args::try_read(resolved.words.into_iter().map(OsString::from))
             .map_err(|error| PlayError::Section(error.to_string().trim_end().into()))?;
         let code = asked.command.as_ref().map_or(exit::USAGE, run_command);
-        if code != exit::OK {
+        if code != exit::OK || wait::is_ended() {
             return Ok(code);
         }
     }
     Ok(exit::OK)
-}
-
-/// Whether a name matches a pattern of a shell: `*`, `?`, `[abc]`, `[!a-z]`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut regex = String::from("(?s)^");
-    let mut rest = pattern;
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        let set = (c == '[').then(|| set(after)).flatten();
-        rest = after;
-        match (c, set) {
-            ('*', _) => regex.push_str(".*"),
-            ('?', _) => regex.push('.'),
-            (_, Some((inside, behind))) => {
-                let (not, inside) = inside.strip_prefix('!').map_or(("", inside), |inside| ("^", inside));
-                let mut quoted = String::new();
-                for c in inside.chars() {
-                    if c.is_ascii_punctuation() && c != '-' {
-                        quoted.push('\\');
-                    }
-                    quoted.push(c);
-                }
-                regex.push_str(&format!("[{not}{quoted}]"));
-                rest = behind;
-            }
-            _ => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    regex.push('$');
-    // A range that runs backwards matches nothing, as in a shell.
-    regex::Regex::new(&regex).is_ok_and(|regex| regex.is_match(name))
-}
-
-/// What stands in brackets, and what behind them; a `]` that stands first is one of the set.
-fn set(after: &str) -> Option<(&str, &str)> {
-    let first = if after.starts_with('!') { 1 } else { 0 };
-    let skip = first + usize::from(after[first..].starts_with(']'));
-    let end = after[skip..].find(']')? + skip;
-    Some((&after[..end], &after[end + 1..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_a_shells() {
-        for (pattern, name, is) in [
-            ("*", "a:query", true),
-            ("a:*", "a:query", true),
-            ("A:*", "a:query", false),
-            ("a?q*", "a:query", true),
-            ("[ab]:query", "b:query", true),
-            ("[!ab]:query", "b:query", false),
-            ("[a-c]:query", "b:query", true),
-            ("[]x]", "]", true),
-            ("a[", "a[", true),
-            ("a.query", "a:query", false),
-            ("query", "a:query", false),
-        ] {
-            assert_eq!(matches(pattern, name), is, "{pattern} {name}");
-        }
-    }
 }

@@ -69,7 +69,7 @@ pub fn run(args: &RecordArgs) -> u8 {
 
 async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     args.tree.check().map_err(Trouble::Usage)?;
-    let mut signals = Signals::new(None).map_err(Failure::System)?;
+    let mut signals = Signals::unless_ignored().map_err(Failure::System)?;
     let columns = columns(&args.tree.members);
     let mut variables = Variables::evaluate(&args.environment);
     let (mut counted, mut clock) = Counted::open(args)?;

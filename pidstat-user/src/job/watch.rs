@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cli::{exit, query::Level, watch::WatchArgs},
+    engine::wait,
     select::jsonpath::Dialect,
 };
 use farm::Farm;
@@ -93,23 +94,30 @@ fn commands(args: &WatchArgs, log: Log) -> Result<(Variables, Vec<String>), Trou
     Ok((variables, commands))
 }
 
+const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGHUP, libc::SIGTERM];
+
 /// The signals that end watching. They are kept from interrupting anything else, and looked for while nothing is done;
-/// threads that are started later do not get them either.
-struct Stop(libc::sigset_t);
+/// threads that are started later do not get them either. When it is dropped they are as they were: a playbook has more to
+/// run.
+struct Stop {
+    wanted: libc::sigset_t,
+    blocked_before: libc::sigset_t,
+    before: [libc::sighandler_t; 3],
+}
 
 impl Stop {
     fn new() -> Stop {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: sigemptyset fills the set that it is handed; the others are given that set and numbers of signals. A
-        // signal that was ignored when we were started is not: it would never be seen.
+        let (mut wanted, mut blocked_before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: sigemptyset and pthread_sigmask fill the sets that they are handed; the others are given a filled set and
+        // numbers of signals. A signal that was ignored when we were started is not: it would never be seen.
         unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
-                libc::sigaddset(set.as_mut_ptr(), signal);
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
-            Stop(set.assume_init())
+            libc::sigemptyset(wanted.as_mut_ptr());
+            let before = ENDING.map(|signal| {
+                libc::sigaddset(wanted.as_mut_ptr(), signal);
+                libc::signal(signal, libc::SIG_DFL)
+            });
+            libc::pthread_sigmask(libc::SIG_BLOCK, wanted.as_ptr(), blocked_before.as_mut_ptr());
+            Stop { wanted: wanted.assume_init(), blocked_before: blocked_before.assume_init(), before }
         }
     }
 
@@ -123,12 +131,29 @@ impl Stop {
                 tv_nsec: left.subsec_nanos().into(),
             };
             // SAFETY: the set was filled, the time is a valid timespec, and nobody wants to know more of the signal.
-            let signal = unsafe { libc::sigtimedwait(&raw const self.0, ptr::null_mut(), &raw const left) };
+            let signal =
+                unsafe { libc::sigtimedwait(&raw const self.wanted, ptr::null_mut(), &raw const left) };
             match (signal, io::Error::last_os_error().raw_os_error()) {
-                (1.., _) => return true,
+                (1.., _) => {
+                    wait::remember();
+                    return true;
+                }
                 (_, Some(libc::EINTR)) => {}
                 _ => return false,
             }
+        }
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        for (signal, before) in ENDING.into_iter().zip(self.before) {
+            // SAFETY: the handler is the one that was there.
+            unsafe { libc::signal(signal, before) };
+        }
+        // SAFETY: the set was filled when the signals were blocked.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.blocked_before, ptr::null_mut());
         }
     }
 }

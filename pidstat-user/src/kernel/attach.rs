@@ -9,7 +9,8 @@ use super::{
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, Iter, KProbe, ProgramError,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, Iter, KProbe,
+        ProgramError,
     },
 };
 use std::{cell::RefCell, fs::File, io, os::fd::AsFd, path::Path};

@@ -25,10 +25,8 @@ pub const RECV: Program = Program { name: "ps_recv", hook: Hook::Tracepoint("soc
 pub const SEND: Program = Program { name: "ps_send", hook: Hook::Tracepoint("sock_send_length") };
 
 /// Counts packets on the wire, on request.
-const PACKETS: [Program; 2] = [
-    Program { name: "ps_p_out", hook: Hook::Egress },
-    Program { name: "ps_p_in", hook: Hook::Ingress },
-];
+const PACKETS: [Program; 2] =
+    [Program { name: "ps_p_out", hook: Hook::Egress }, Program { name: "ps_p_in", hook: Hook::Ingress }];
 
 const fn fexit(name: &'static str, function: &'static str) -> Program {
     Program { name, hook: Hook::Return(function) }

@@ -244,8 +244,7 @@ impl Lines {
             total.gain = total.gain.map(|sum| sum.plus(summed(row, row.gain.unwrap_or_default())));
         }
         let everything = self.totals.values().map(|line| summed(line, line.total));
-        let of_connections =
-            rows.iter().filter(|row| row.is_connection()).map(|row| summed(row, row.total));
+        let of_connections = rows.iter().filter(|row| row.is_connection()).map(|row| summed(row, row.total));
         total.total = everything.chain(of_connections).fold(total.total, Moved::plus);
         total
     }

@@ -21,10 +21,9 @@ pub fn absorb(sum: &mut Task, growth: &Task) {
     sum.switches = sum.switches.or(growth.switches.map(|_| Switches::default()));
     sum.io = sum.io.or(growth.io.map(|_| Io::default()));
     sum.delays = sum.delays.or(growth.delays.map(|_| Delays::default()));
-    sum.traffic = sum.traffic.or(growth.traffic.map(|growth| Traffic {
-        unix: growth.unix.map(|_| UnixTraffic::default()),
-        ..Traffic::default()
-    }));
+    sum.traffic = sum.traffic.or(growth
+        .traffic
+        .map(|growth| Traffic { unix: growth.unix.map(|_| UnixTraffic::default()), ..Traffic::default() }));
     every_counter(sum, growth, u64::saturating_add);
 }
 
@@ -79,7 +78,9 @@ fn every_counter(task: &mut Task, other: &Task, combine: fn(u64, u64) -> u64) {
         with(rx_bytes, other.rx_bytes);
         with(tx_packets, other.tx_packets);
         with(rx_packets, other.rx_packets);
-        if let Some((UnixTraffic { tx_bytes, rx_bytes, tx_messages, rx_messages }, other)) = both(unix, other.unix) {
+        if let Some((UnixTraffic { tx_bytes, rx_bytes, tx_messages, rx_messages }, other)) =
+            both(unix, other.unix)
+        {
             with(tx_bytes, other.tx_bytes);
             with(rx_bytes, other.rx_bytes);
             with(tx_messages, other.tx_messages);

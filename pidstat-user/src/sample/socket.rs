@@ -119,6 +119,20 @@ pub struct Stream {
     pub unacked_bytes: u32,
 }
 
+/// What lies between a TCP socket and its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upper {
+    /// Nothing that changes bytes.
+    #[default]
+    Nothing,
+    /// The kernel's TLS.
+    Tls,
+    /// MPTCP, of which it is a subflow.
+    Mptcp,
+    /// Another layer.
+    Other,
+}
+
 /// One connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -128,8 +142,8 @@ pub struct Connection {
     pub user: User,
     /// IP protocol number, or one of the numbers beyond them: [`UNIX_STREAM`] and so on.
     pub protocol: u16,
-    /// First letters of the name of the layer between a TCP socket and its user, if there is one: `tls`, `mptc`.
-    pub upper: [u8; 4],
+    /// What lies between a TCP socket and its user.
+    pub upper: Upper,
     /// Local end; IPv4 through an IPv6 socket is shown as IPv4. The port is 0 if it never had one.
     pub local: SocketAddr,
     /// Remote end; none while it is connected to nobody.
@@ -195,15 +209,15 @@ impl Connection {
     /// The protocol in letters.
     pub fn protocol_name(&self) -> &'static str {
         match self.protocol {
-            TCP if self.upper == *b"tls\0" => "ktls",
-            TCP if self.upper == *b"mptc" => "subflow",
+            TCP if self.upper == Upper::Tls => "ktls",
+            TCP if self.upper == Upper::Mptcp => "subflow",
             TCP => "tcp",
             UDP => "udp",
             1 => "icmp",
             58 => "icmp6",
             SCTP => "sctp",
             UDPLITE => "udplite",
-            253 | 254 | 255 => "raw",
+            253..=255 => "raw",
             MPTCP => "mptcp",
             UNIX_STREAM => "unix",
             UNIX_DGRAM => "unix-dgram",
@@ -279,7 +293,7 @@ impl Connection {
             key,
             user,
             protocol: 0,
-            upper: [0; 4],
+            upper: Upper::Nothing,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
             remote: None,
             state: 0,

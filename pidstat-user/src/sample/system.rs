@@ -159,11 +159,9 @@ impl Losses {
     pub fn sentence(&self) -> Option<String> {
         let lost = self.named().into_iter().filter(|(name, count)| *count > 0 && *name != "inconsistent");
         let lost: Vec<String> = lost.map(|(name, count)| format!("{name} {count}")).collect();
-        let room = self.flow_insert_failed
-            + self.turn_insert_failed
-            + self.packet_insert_failed
-            + self.ring_full
-            > 0;
+        let room =
+            self.flow_insert_failed + self.turn_insert_failed + self.packet_insert_failed + self.ring_full
+                > 0;
         let remedy = if room { "; --net-sockets N makes more room" } else { "" };
         (!lost.is_empty())
             .then(|| format!("the report lacks what was lost in the kernel: {}{remedy}", lost.join(", ")))

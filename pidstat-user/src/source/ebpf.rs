@@ -338,8 +338,15 @@ impl Source for EbpfSource {
             let tasks_ns = self.tasks_ns(&out.tasks);
             out.system.machine = out.system.machine.map(|machine| Figures { tasks_ns, ..machine });
         }
-        out.origin =
-            Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, net_unix, losses: self.losses, cost };
+        out.origin = Origin {
+            source: "ebpf",
+            net_rung,
+            net_shortfall,
+            net_approximate,
+            net_unix,
+            losses: self.losses,
+            cost,
+        };
         Ok(())
     }
 

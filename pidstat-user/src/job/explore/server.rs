@@ -1,6 +1,10 @@
 //! The HTTP side: what is served, to whom, and under which rules.
 
-use super::answer::{self, Answer, Wish};
+use super::{
+    answer::{self, Answer, Wish},
+    key::Key,
+};
+use crate::engine::wait::Interrupt;
 use axum::{
     Router,
     extract::{Query, Request, State},
@@ -29,6 +33,7 @@ const AT_ONCE: usize = 2;
 
 struct Site {
     database: PathBuf,
+    key: Key,
     /// The values of `Host` under which this server is meant.
     hosts: Vec<String>,
     turns: Semaphore,
@@ -38,38 +43,38 @@ struct Site {
 ///
 /// # Errors
 /// When the runtime does not start or the socket fails.
-pub fn serve(listener: TcpListener, address: SocketAddr, database: PathBuf) -> io::Result<()> {
+pub fn serve(listener: TcpListener, address: SocketAddr, key: Key, database: PathBuf) -> io::Result<()> {
     let port = address.port();
     let mut hosts = vec![address.to_string(), format!("localhost:{port}")];
     if port == 80 {
         hosts.extend(["localhost".to_owned(), address.ip().to_string()]);
     }
-    let site = Arc::new(Site { database, hosts, turns: Semaphore::new(AT_ONCE) });
+    let site = Arc::new(Site { database, key, hosts, turns: Semaphore::new(AT_ONCE) });
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
     };
     let router = Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
-        .route("/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))
-        .route("/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
-        .route("/plot.js", file("text/javascript; charset=utf-8", answer::SCRIPT))
+        .route("/{key}/", file("text/html; charset=utf-8", include_str!("page/index.html")))
+        .route("/{key}/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))
+        .route("/{key}/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
+        .route("/{key}/plot.js", file("text/javascript; charset=utf-8", answer::SCRIPT))
         .route(
-            "/plot.css",
+            "/{key}/plot.css",
             get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], answer::style()) }),
         )
-        .route("/views", get(views))
-        .route("/rows", get(rows))
-        .route("/plot.svg", get(picture))
+        .route("/{key}/views", get(views))
+        .route("/{key}/rows", get(rows))
+        .route("/{key}/plot.svg", get(picture))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), rules))
         .with_state(site);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut interrupt = Interrupt::unless_ignored()?;
         let mut terminated = signal(SignalKind::terminate())?;
         tokio::select! {
             served = axum::serve(listener, router) => served,
-            _ = interrupted.recv() => Ok(()),
+            () = interrupt.come() => Ok(()),
             _ = terminated.recv() => Ok(()),
         }
     })?;
@@ -78,10 +83,15 @@ pub fn serve(listener: TcpListener, address: SocketAddr, database: PathBuf) -> i
     Ok(())
 }
 
-/// Who may ask: a page of this server in a browser of this machine, or a program that is no browser. A foreign page can
-/// point a name of its own at this machine, but then it is that name that stands in `Host`.
+/// Who may ask: whoever was told the key, from a page of this server or with a program that is no browser. A foreign page
+/// can point a name of its own at this machine, but then it is that name that stands in `Host`.
 async fn rules(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let refusal = refusal(&site.hosts, request.headers());
+    let refusal = refusal(&site.hosts, request.headers()).or_else(|| {
+        let stranger = !site.key.opens(request.uri().path());
+        stranger.then_some(
+            "Use the whole address that kpidstat explore printed: it ends in the key of this run.\n",
+        )
+    });
     let mut response = match refusal {
         Some(words) => (StatusCode::FORBIDDEN, words).into_response(),
         None => next.run(request).await,
@@ -106,7 +116,9 @@ fn refusal(hosts: &[String], headers: &HeaderMap) -> Option<&'static str> {
     if !hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
         return Some("This server answers only under the address that kpidstat explore printed.\n");
     }
-    if text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
+    // A browser that is led here, by the page that opened it or by a link, comes from elsewhere; it gets a page of its own.
+    let led = text("sec-fetch-dest") == Some("document");
+    if !led && text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
         || text("origin").is_some_and(|origin| origin.strip_prefix("http://") != Some(host))
     {
         return Some("Other pages may not ask this server.\n");
@@ -156,11 +168,15 @@ mod tests {
         assert!(asked(&[("host", "127.0.0.1:8000")]));
         assert!(asked(&[("host", "LocalHost:8000"), ("sec-fetch-site", "same-origin")]));
         assert!(asked(&[("host", "localhost:8000"), ("origin", "http://localhost:8000")]));
+        let led =
+            [("host", "localhost:8000"), ("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document")];
+        assert!(asked(&led));
         for other in [
             &[][..],
             &[("host", "evil.example:8000")],
             &[("host", "localhost:8001")],
             &[("host", "localhost:8000"), ("sec-fetch-site", "cross-site")],
+            &[("host", "localhost:8000"), ("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "iframe")],
             &[("host", "localhost:8000"), ("origin", "http://evil.example")],
             &[("host", "localhost:8000"), ("origin", "null")],
         ] {

@@ -21,9 +21,7 @@ use aya::{
     maps::{Array, Map, MapData, RingBuf},
 };
 use ledger::Ledger;
-use pidstat_common::net::{
-    FlowCounters, FlowKey, NetLosses, PacketCounters, RECORD_FULL, SockRecord, Turn,
-};
+use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, PacketCounters, RECORD_FULL, SockRecord, Turn};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -155,9 +153,10 @@ impl Net {
             files,
             ring: RingBuf::try_from(map("ps_closed")?).map_err(|e| Reason::of_map(&e))?,
             packets: match (on_wire.clone(), map("ps_packets")?) {
-                (Some(Ok(())), Map::HashMap(map)) => {
-                    Some(Ok(Packets { map, batch: Batch::new(size_of::<u64>(), size_of::<PacketCounters>()) }))
-                }
+                (Some(Ok(())), Map::HashMap(map)) => Some(Ok(Packets {
+                    map,
+                    batch: Batch::new(size_of::<u64>(), size_of::<PacketCounters>()),
+                })),
                 (Some(Err(why)), _) => Some(Err(why)),
                 _ => None,
             },

@@ -132,9 +132,8 @@ fn sctp(family: Family) {
         let copy = unsafe { std::net::UdpSocket::from_raw_fd(libc::dup(listener.as_raw_fd())) };
         copy.local_addr().expect("address").port()
     };
-    let talk = |s: &OwnedFd, count: u64| -> u64 {
-        (0..count).map(|_| send(s, &[1; 307], 0).expect("send")).sum()
-    };
+    let talk =
+        |s: &OwnedFd, count: u64| -> u64 { (0..count).map(|_| send(s, &[1; 307], 0).expect("send")).sum() };
     let listen = |s: &OwnedFd, count: u64| -> u64 {
         (0..count).map(|_| recv(s, &mut [0; 2048], 0).expect("recv")).sum()
     };

@@ -86,11 +86,8 @@ fn read_as_file(s: TcpStream) -> Did {
     let (mut one, mut two) = ([0u8; 701], [0u8; 503]);
     let mut rx = 0;
     for call in 0.. {
-        let mut vectors =
-            [(one.as_mut_ptr(), one.len()), (two.as_mut_ptr(), two.len())].map(|(base, len)| libc::iovec {
-                iov_base: base.cast(),
-                iov_len: len,
-            });
+        let mut vectors = [(one.as_mut_ptr(), one.len()), (two.as_mut_ptr(), two.len())]
+            .map(|(base, len)| libc::iovec { iov_base: base.cast(), iov_len: len });
         // SAFETY: the vectors say how long the buffers are; the header is zero but for them.
         let n = unsafe {
             let mut header: libc::msghdr = std::mem::zeroed();

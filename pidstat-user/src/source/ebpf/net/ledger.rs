@@ -11,7 +11,9 @@ use crate::sample::{
     socket::{Connection, ConnectionKey, Moved, User},
 };
 use live::{Live, LiveFlow, Wire};
-use pidstat_common::net::{FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord};
+use pidstat_common::net::{
+    FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord,
+};
 use std::collections::HashMap;
 
 /// `start_boottime` in the unit of [`crate::sample::TaskKey::start_ticks`].
@@ -223,7 +225,7 @@ impl Ledger {
         let sample = self.sample;
         let mut wanted = false;
         for live in self.sockets.values_mut() {
-            let inner = u32::from(live.record.flags) & SOCK_INNER != 0;
+            let inner = u16::from(live.record.flags) & SOCK_INNER != 0;
             if live.owner.is_none() && live.is_tcp() && !inner && live.seen == sample {
                 wanted |= live.searched.replace(live.moved) != Some(live.moved);
             }

@@ -31,6 +31,7 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
+pub const SOCK_STREAM: u16 = 1;
 pub const SOCK_DGRAM: u16 = 2;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;

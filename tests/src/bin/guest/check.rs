@@ -2,7 +2,7 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{paths, sandwich, traffic};
+use pidstat_tests::{packets, paths, sandwich, traffic};
 use pidstat_user::{
     clock::Clock,
     kernel::{self as kernel_side, Reason, ladder::Survey},
@@ -75,6 +75,12 @@ pub fn all() -> Result<bool> {
     for rung in &rungs {
         let outcome = traffic::kill_leaves_nothing(rung).map_err(|why| anyhow!(why));
         check(&format!("{rung}: kill -9 leaves nothing behind"), outcome);
+    }
+    for rung in rungs.iter().filter(|rung| ["tracepoint", "fexit"].contains(rung)) {
+        let outcome = paths::choice(rung)
+            .context("a rung")
+            .and_then(|choice| packets::are_exact(choice).map_err(|why| anyhow!(why)));
+        check(&format!("{rung}: packets on the wire are those that were sent"), outcome);
     }
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
     check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));

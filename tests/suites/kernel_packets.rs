@@ -104,7 +104,8 @@ fn rows_of(args: &[&str], load: &[&str], report: &str) -> (Vec<Report>, Vec<serd
 
 /// The sum of a member over the rows of a process.
 fn sum(rows: &[serde_json::Value], pid: u32, member: &str) -> u64 {
-    let of_process = rows.iter().filter(|row| row["pid"] == pid || row["PID"] == pid.to_string());
+    let text = pid.to_string();
+    let of_process = rows.iter().filter(|row| row["pid"] == pid || row["PID"].as_str() == Some(&text));
     of_process.filter_map(|row| row[member].as_u64()).sum()
 }
 

@@ -151,7 +151,7 @@ impl Plan {
                     "--check is about all processes during an interval: no -p, and an interval".into(),
                 ));
             }
-            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC | Facts::CONNECTIONS;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;

@@ -270,11 +270,14 @@ mod tests {
                 rx_bytes: 12,
                 tx_messages: 13,
                 rx_messages: 14,
+                tx_datagrams: 13,
+                rx_datagrams: 14,
                 tx_segments: 15,
                 rx_segments: 16,
                 tx_wire_bytes: 17,
                 rx_wire_bytes: 18,
                 retransmits: 19,
+                ..Moved::default()
             },
             stream: Ok(Stream {
                 rtt_us: 20,

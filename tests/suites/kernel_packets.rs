@@ -137,3 +137,31 @@ fn unix_sockets_are_in_reports_of_processes_and_of_connections() {
         }
     }
 }
+
+#[test]
+fn the_books_have_connections_beside_devices() {
+    let args = ["--check", "-u", "-o", "ndjson", "3", "1"];
+    let child = Command::new(tool::kpidstat()).args(args).stdout(Stdio::piped()).spawn().expect("kpidstat");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    // It has begun when some of them are over, and some are over when it ends.
+    let (mut moved, mut out) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let out = child.wait_with_output().expect("kpidstat").stdout;
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            out
+        });
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            moved += Load::start(&["stream", "4"]).finish().iter().map(|report| report.tx).sum::<u64>();
+        }
+        out = waiter.join().expect("its output");
+    });
+    let sample: serde_json::Value = serde_json::from_slice(&out).expect("one object");
+    let books = &sample["kpidstat"]["check"];
+    for side in ["rx", "tx"] {
+        let number = |of: &str| books[format!("{of}_{side}_wire_bytes")].as_u64().expect("a number");
+        let (ours, theirs) = (number("connections"), number("devices"));
+        assert!(theirs > 1_000_000 && theirs < 2 * moved + (64 << 20), "{books}, {moved} sent");
+        assert!(ours * 10 > theirs * 9 && ours * 10 < theirs * 11, "{books}");
+    }
+}

@@ -109,10 +109,14 @@ fn because(path: &Path, error: rusqlite::Error) -> RecordError {
         Some(ErrorCode::DiskFull) => {
             RecordError::Full { path: path.into(), why: "no space is left on the device" }
         }
-        _ if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE) => {
+        // The second is the index that stands beside the log.
+        _ if error.sqlite_error().is_some_and(|error| {
+            [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(&error.extended_code)
+        }) =>
+        {
             RecordError::Full {
                 path: path.into(),
-                why: "a limit on sizes of files or a quota is reached, or the device failed",
+                why: "no space is left, a limit on sizes of files or a quota is reached, or the device failed",
             }
         }
         Some(ErrorCode::NotADatabase) => RecordError::NotOurs(path.into()),

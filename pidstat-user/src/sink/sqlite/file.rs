@@ -1,7 +1,7 @@
 //! A recording's file: opened for one recorder at a time, written one transaction per sample, closed as one plain file.
 
 use super::RecordError;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig, ffi};
 use std::{
     fs::{OpenOptions, TryLockError},
     path::{Path, PathBuf},
@@ -36,6 +36,10 @@ impl File {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         lock_out_others(&lock, path)?;
         let opened = Connection::open(path).and_then(|connection| {
+            // The file may be somebody else's: what its schema would do with our rows is not done.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
             connection.busy_timeout(PATIENCE)?;
             // Means nothing to a file that has pages already.
             connection.pragma_update(None, "page_size", PAGE_BYTES)?;

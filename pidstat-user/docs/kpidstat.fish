@@ -121,6 +121,7 @@ fexit\t'What the protocols\' functions return'
 kprobe\t'Breakpoints and sequence numbers'
 sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
 pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l replay -d 'Play back a recording that `record` made; without an interval sample by sample' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l dev -d 'The device to capture on; only for --net pcap' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l container -d 'Container of each row too; JSON always has it, with pod and unit'
@@ -215,7 +216,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-targ
 thread\t'Threads'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, else sqlite)' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
 ndjson\t'One JSON object per sample and line'"
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group); s, v and c cost a file per process and sample, - none' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group, D: delays); s, v, c and D cost a look at each process in every sample, - none' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l rotate -d 'Begin a new file after this time (90s, 15m, 12h, 7d), keeping the old ones as FILE.1, FILE.2, ...' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l max-size -d 'Begin a new file when it has grown to this size (64k, 100m, 2g)' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l keep -d 'How many old files to keep; all without it' -r

@@ -5,6 +5,7 @@ pub mod golden;
 pub mod oracle;
 pub mod paths;
 pub mod procpath;
+pub mod programs;
 pub mod sandwich;
 pub mod tool;
 pub mod traffic;

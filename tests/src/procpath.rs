@@ -1,16 +1,14 @@
 //! The real Procpath, which `cargo xtask setup --tests` installs from PyPI.
 
 use crate::tool;
-use std::{env, path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command};
 
 /// The interpreter that can import Procpath; `procpath` itself stands beside it.
 ///
 /// # Panics
 /// When it is not installed. An oracle is never skipped.
 pub fn python() -> PathBuf {
-    let tools =
-        env::var_os("KPIDSTAT_TOOLS").map_or_else(|| tool::root().join("target/tools"), PathBuf::from);
-    let python = tools.join("python/bin/python3");
+    let python = tool::tools_dir().join("python/bin/python3");
     let version = Command::new(&python).args(["-c", "import procpath; print(procpath.__version__)"]).output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     assert_eq!(

@@ -10,6 +10,11 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests package is a folder of the workspace")
 }
 
+/// Where `cargo xtask setup` puts what is for this checkout alone.
+pub fn tools_dir() -> PathBuf {
+    std::env::var_os("KPIDSTAT_TOOLS").map_or_else(|| root().join("target/tools"), PathBuf::from)
+}
+
 /// The binary of the profile that the tests were built in.
 ///
 /// # Panics

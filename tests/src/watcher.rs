@@ -47,6 +47,20 @@ impl Watcher {
         self.shown.lock().unwrap().windows(word.len()).any(|window| window == word.as_bytes())
     }
 
+    /// Waits until it has shown so many lines more, which are samples where it prints NDJSON.
+    ///
+    /// # Panics
+    /// When it does not within 20 seconds.
+    pub fn await_samples(&self, count: usize) {
+        let lines = || self.shown.lock().unwrap().iter().filter(|byte| **byte == b'\n').count();
+        let wanted = lines() + count;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lines() < wanted {
+            assert!(Instant::now() < deadline, "no {count} samples within 20 s");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Ends it by a signal and returns everything it showed, and its exit code.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ mod measure;
 mod network;
 mod plot;
 mod query;
+mod record;
 mod results;
 mod table;
 
@@ -167,6 +168,13 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
             Ok(answers) => results.answers = answers,
             Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
+        }
+    }
+    if queries && only.is_none_or(|only| only == "record") {
+        say("bench: recordings of the process tree");
+        match record::play(&field.kpidstat, if quick { 1 } else { 5 }) {
+            Ok(recordings) => results.recordings = recordings,
+            Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
         }
     }
     // `--only plot` is about these alone.

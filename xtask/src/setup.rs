@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const COMPILER: Unpacked = Unpacked {
     name: "rustc-web",
     packages: &["rustc-web", "libstd-rust-web-dev-bpf"],
-    program: "rustc",
+    programs: &["bin/rustc"],
     environment: "",
     arguments: "--sysroot \"$top/usr\"",
 };
@@ -26,7 +26,7 @@ const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-pub const TESTS: [Need; 13] = [
+const INSTALLED: [Need; 17] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
@@ -40,13 +40,35 @@ pub const TESTS: [Need; 13] = [
     ("taskset", "util-linux"),
     ("sqlite3", "sqlite3"),
     ("gnuplot", "gnuplot-nox"),
+    ("iperf3", "iperf3"),
+    ("curl", "curl"),
+    ("dig", "bind9-dnsutils"),
+    ("dnsmasq", "dnsmasq-base"),
+];
+
+/// What `test` starts too, and whose packages start a service of their own.
+const UNPACKED: [Unpacked; 2] = [
+    Unpacked {
+        name: "nginx",
+        packages: &["nginx"],
+        programs: &["sbin/nginx"],
+        environment: "",
+        arguments: "",
+    },
+    Unpacked {
+        name: "redis",
+        packages: &["redis-server"],
+        programs: &["bin/redis-server", "bin/redis-cli", "bin/redis-benchmark"],
+        environment: "",
+        arguments: "",
+    },
 ];
 
 /// What `vm` starts.
 const QEMU: Unpacked = Unpacked {
     name: "qemu",
     packages: &["qemu-system-x86"],
-    program: "qemu-system-x86_64",
+    programs: &["bin/qemu-system-x86_64"],
     // Its firmware and its modules, which it looks for where the package would have put them.
     environment: "QEMU_MODULE_DIR=\"$top/usr/lib/$triple/qemu\"",
     arguments: "-L \"$top/usr/share/seabios\" -L \"$top/usr/share/qemu\"",
@@ -79,12 +101,23 @@ pub fn setup(tests: bool) -> Result<()> {
         None => install_linker(&root)?,
     }
     if tests {
-        ensure(&TESTS)?;
-        pypi::program(pypi::PROCPATH, "procpath")?;
+        for_tests()?;
         qemu()?;
     }
     say("ready");
     Ok(())
+}
+
+/// Installs or unpacks what the suites start besides the project's own programs.
+///
+/// # Errors
+/// The command to type, where it may not or cannot.
+pub fn for_tests() -> Result<()> {
+    ensure(&INSTALLED)?;
+    for unpacked in UNPACKED {
+        unpacked.ensure()?;
+    }
+    pypi::program(pypi::PROCPATH, "procpath").map(|_| ())
 }
 
 /// Calls [`setup`] if the kernel side could not be built without it.
@@ -141,17 +174,17 @@ fn install_compiler() -> Result<()> {
 /// # Errors
 /// When apt is not there or fails.
 pub fn qemu() -> Result<PathBuf> {
-    if command::has(QEMU.program) {
-        return Ok(QEMU.program.into());
+    if command::has("qemu-system-x86_64") {
+        return Ok("qemu-system-x86_64".into());
     }
     if let Some(unpacked) = QEMU.there() {
         return Ok(unpacked);
     }
     if !command::has("apt-get") {
-        bail!("{} is missing; install it first", QEMU.program);
+        bail!("qemu-system-x86_64 is missing; install it first");
     }
     QEMU.install_or_unpack()?;
-    Ok(QEMU.there().unwrap_or_else(|| QEMU.program.into()))
+    Ok(QEMU.there().unwrap_or_else(|| "qemu-system-x86_64".into()))
 }
 
 fn install_linker(root: &Path) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     command::{self, cargo, run, say},
-    r#gen, lint, pypi, setup, tidy, vm,
+    r#gen, lint, setup, tidy, vm,
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -55,8 +55,7 @@ impl Tally {
 /// When something failed or could not run.
 pub fn test(unprivileged: bool) -> Result<()> {
     setup::if_missing()?;
-    setup::ensure(&setup::TESTS)?;
-    pypi::program(pypi::PROCPATH, "procpath")?;
+    setup::for_tests()?;
     let mut all = Tally::default();
     let one = |()| Tally { passed: 1, failed: 0 };
     all.check("tidy", || tidy::tidy().map(one));

@@ -8,15 +8,15 @@ use crate::{
 use anyhow::{Result, bail};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-/// A program, and how it runs from a place that it was not made for. `$top` is where its packages are unpacked, `$triple`
-/// the name of the architecture's directory of libraries.
+/// Programs, and how they run from a place that they were not made for. `$top` is where their packages are unpacked,
+/// `$triple` the name of the architecture's directory of libraries.
 pub struct Unpacked {
     /// The directory below the tools.
     pub name: &'static str,
     /// What to ask apt for.
     pub packages: &'static [&'static str],
-    /// What to run, in the packages' `/usr/bin`.
-    pub program: &'static str,
+    /// What to run, below the packages' `/usr`.
+    pub programs: &'static [&'static str],
     /// Variables to set, as the shell writes them.
     pub environment: &'static str,
     /// Arguments to put before the caller's.
@@ -24,9 +24,25 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
-    /// The program, if it was unpacked.
+    /// The first program, if all were unpacked.
     pub fn there(&self) -> Option<PathBuf> {
-        Some(self.dir().join("bin").join(self.program)).filter(|program| program.exists())
+        let bin = self.dir().join("bin");
+        let mut paths = self.programs.iter().map(|program| bin.join(name(program)));
+        let first = paths.next().filter(|program| program.exists())?;
+        paths.all(|program| program.exists()).then_some(first)
+    }
+
+    /// Unpacks the packages if the programs are neither there nor installed: for those whose installation would start and
+    /// enable a service.
+    ///
+    /// # Errors
+    /// When apt fails.
+    pub fn ensure(&self) -> Result<()> {
+        if self.there().is_some() || self.programs.iter().all(|program| command::has(name(program))) {
+            return Ok(());
+        }
+        say(format_args!("{} is unpacked below {}", self.packages.join(" "), self.dir().display()));
+        self.unpack(&apt::plan(self.packages)?.install)
     }
 
     /// Installs the packages where apt may and nothing has to go for them; else unpacks them.
@@ -37,14 +53,14 @@ impl Unpacked {
         let asked = self.packages.join(" ");
         let plan = apt::plan(self.packages)?;
         if plan.remove.is_empty() && command::is_root() {
-            say(format_args!("{}: apt-get install {asked}", self.program));
+            say(format_args!("{}: apt-get install {asked}", self.name));
             return apt::install(self.packages);
         }
         let why = match plan.remove.as_slice() {
             [] => "only root may install".to_owned(),
             others => format!("apt would remove {}", others.join(" ")),
         };
-        say(format_args!("{}: {why}, so {asked} is unpacked below {}", self.program, self.dir().display()));
+        say(format_args!("{}: {why}, so {asked} is unpacked below {}", self.name, self.dir().display()));
         self.unpack(&plan.install)
     }
 
@@ -54,14 +70,14 @@ impl Unpacked {
 
     /// Unpacks every package that apt would install: the asked ones and the libraries that the system lacks.
     fn unpack(&self, packages: &[String]) -> Result<()> {
+        let dir = self.dir();
         if packages.is_empty() {
             bail!(
                 "apt says that {} is installed, but {} is not there",
                 self.packages.join(" "),
-                self.program
+                self.programs.join(" or ")
             );
         }
-        let dir = self.dir();
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
@@ -70,27 +86,37 @@ impl Unpacked {
             apt::unpack(&apt::download(package, &debs)?, &dir)?;
         }
         fs::remove_dir_all(&debs)?;
-        // The caller's libraries come first: rustup's cargo puts its libLLVM there, which is the one that bpf-linker was
-        // pinned for. The script is written last, so that its presence says that the rest is complete.
-        let script = format!(
+        let bin = dir.join("bin");
+        fs::create_dir_all(&bin)?;
+        // Scripts are written last, so that their presence says that the rest is complete.
+        for program in self.programs {
+            let partial = bin.join("partial");
+            fs::write(&partial, self.script(program))?;
+            fs::set_permissions(&partial, fs::Permissions::from_mode(0o755))?;
+            fs::rename(partial, bin.join(name(program)))?;
+        }
+        Ok(())
+    }
+
+    /// What runs a program. The caller's libraries come first: rustup's cargo puts its libLLVM there, which is the one that
+    /// bpf-linker was pinned for.
+    fn script(&self, program: &str) -> String {
+        format!(
             "#!/bin/sh\n\
              # Runs an unpacked program with the libraries that were unpacked beside it.\n\
              top=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")\n\
              triple={}-linux-gnu\n\
              own=$top/usr/lib/$triple:$top/lib/$triple:$top/usr/lib\n\
              export LD_LIBRARY_PATH=\"${{LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}}$own\" {}\n\
-             exec \"$top/usr/bin/{}\" {} \"$@\"\n",
+             exec \"$top/usr/{program}\" {} \"$@\"\n",
             std::env::consts::ARCH,
             self.environment,
-            self.program,
             self.arguments
-        );
-        let bin = dir.join("bin");
-        fs::create_dir_all(&bin)?;
-        let partial = bin.join("partial");
-        fs::write(&partial, script)?;
-        fs::set_permissions(&partial, fs::Permissions::from_mode(0o755))?;
-        fs::rename(partial, bin.join(self.program))?;
-        Ok(())
+        )
     }
+}
+
+/// The last part of a program's path.
+fn name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
 }

@@ -2,6 +2,7 @@
 
 use super::args::{Format, NetArg};
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
 /// Traffic of processes, connections, containers, remote addresses or services
 #[derive(Clone, Debug, Args)]
@@ -109,6 +110,10 @@ pub struct NetArgs {
     #[arg(long, value_name = "RUNG", default_value = "auto", help_heading = "Source")]
     pub net: NetArg,
 
+    /// Play back a recording that `record` made; without an interval sample by sample
+    #[arg(long, value_name = "FILE", conflicts_with = "net", help_heading = "Source")]
+    pub replay: Option<PathBuf>,
+
     /// For how many sockets the kernel maps have room (65536); what does not fit is counted as lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
     pub net_sockets: Option<u32>,
@@ -199,6 +204,10 @@ impl NetArgs {
             }
         }
         schedule.devices.extend(self.device.clone());
+        if self.replay.is_some() && numbers == 0 && self.delay.is_none() {
+            // The next sample, however soon it was taken.
+            schedule.seconds = 1e-9;
+        }
         Ok(schedule)
     }
 }

@@ -26,6 +26,7 @@ use crate::{
         Source, SourceError,
         ebpf::{self, EbpfSource},
         procfs,
+        recording::RecordingSource,
     },
 };
 use std::{
@@ -45,16 +46,16 @@ pub fn run(args: &NetArgs) -> u8 {
             return exit::USAGE;
         }
     };
-    let source = match open(&plan) {
-        Ok(source) => source,
+    let (source, clock) = match open(&plan) {
+        Ok(opened) => opened,
         Err(why) => {
             eprintln!("kpidstat: {why}");
-            return exit::UNSUPPORTED;
+            return if args.replay.is_some() { exit::FAILED } else { exit::UNSUPPORTED };
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go().await })
+        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go(clock).await })
     });
     match done {
         Ok(()) => exit::OK,
@@ -88,7 +89,12 @@ impl<'a> Plan<'a> {
             );
         }
         let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-        let live = terminal && !args.batch && !trace && args.output.is_none() && !schedule.positional;
+        let live = terminal
+            && !args.batch
+            && !trace
+            && args.output.is_none()
+            && !schedule.positional
+            && args.replay.is_none();
         let (by, mask) = match args.by {
             ByArg::Process => (By::Process, connection::PROCESS),
             ByArg::Connection => (By::Connection, connection::CONNECTION),
@@ -186,7 +192,12 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     Ok(columns)
 }
 
-fn open(plan: &Plan<'_>) -> Result<Box<dyn Source>, String> {
+fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), String> {
+    if let Some(file) = &plan.args.replay {
+        let source = RecordingSource::open(file, &plan.want).map_err(|error| error.to_string())?;
+        let clock = Clock::Fake(source.start());
+        return Ok((Box::new(source), clock));
+    }
     let proc_root = Path::new(procfs::PROC_ROOT);
     let source = ebpf::usable(proc_root)
         .and_then(|()| EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), &plan.want))
@@ -202,7 +213,7 @@ fn open(plan: &Plan<'_>) -> Result<Box<dyn Source>, String> {
             "kpidstat: traffic is counted at the sockets, so on all devices; devices and filters of packets are for capturing"
         );
     }
-    Ok(Box::new(source))
+    Ok((Box::new(source), Clock::Real))
 }
 
 struct Run<'a> {
@@ -235,9 +246,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn go(mut self) -> Result<(), String> {
+    async fn go(mut self, mut clock: Clock) -> Result<(), String> {
         let text = |error: io::Error| error.to_string();
-        let mut clock = Clock::Real;
         let mut signals = Signals::new(None).map_err(text)?;
         let period = Duration::from_secs_f64(self.plan.schedule.seconds);
         self.source.sample(&clock, None, &mut self.before).map_err(|error| error.to_string())?;

@@ -50,6 +50,12 @@ impl Facts {
     /// The control group of every connection's process.
     pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
 
+    /// Process group, session, terminal, flags and priorities of processes (`stat` fields 5 to 9, 18 and 19).
+    pub const CONTROL: Facts = Facts(1 << 29);
+    /// Command lines, and names of the kernel's workers, are read again whenever their process ran: it can have changed
+    /// them. Whoever asks for it asks for [`Facts::CMDLINE`], too.
+    pub const FRESH_NAMES: Facts = Facts(1 << 30);
+
     /// Switches, times on a CPU and waits as hooks on the scheduler count them.
     pub const RUNS: Facts = Facts(1 << 28);
 

@@ -264,6 +264,10 @@ impl Source for EbpfSource {
         (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
         // Every family adds its own.
         self.losses.recursion_misses = 0;
+        // Before the traffic and the walk: whoever has sent its record moves nothing any more and is in no row.
+        if let Some(Ok(exits)) = &mut self.exits {
+            exits.drain();
+        }
         // Before the tasks: whoever moved something and is in no row has ended.
         if let Some(Ok(net)) = &mut self.net {
             net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
@@ -273,9 +277,7 @@ impl Source for EbpfSource {
             }
         }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
-        // Before the walk: whoever has sent its record is no longer in it.
         if let Some(Ok(exits)) = &mut self.exits {
-            exits.drain();
             exits.count_losses(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
         }
         if let Some(Ok(sched)) = &mut self.sched {

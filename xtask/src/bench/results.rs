@@ -7,6 +7,7 @@ use super::{
     network::Trip,
     plot::Plot,
     query::Answer,
+    record::Recording,
 };
 
 /// Everything of one bench.
@@ -20,6 +21,8 @@ pub struct Results {
     pub trips: Vec<Trip>,
     /// Queries of the process tree.
     pub answers: Vec<Answer>,
+    /// Recordings of it.
+    pub recordings: Vec<Recording>,
     /// Plots.
     pub plots: Vec<Plot>,
     /// What could not be measured: what, and why.

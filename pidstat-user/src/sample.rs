@@ -15,7 +15,7 @@ pub mod task;
 pub mod tree;
 
 pub use cgroup::Cgroup;
-pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
+pub use facts::{Capturing, Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};

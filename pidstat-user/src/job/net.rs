@@ -13,26 +13,24 @@ use crate::{
         Unit,
         connection::{self, FIGURES, Figure},
     },
-    engine::wait::{Signals, Ticks},
+    engine::{
+        Failure,
+        open::open_traffic,
+        wait::{Signals, Ticks},
+    },
     rate::connection::{By, Line, Lines, attributed},
-    sample::{Connection, Facts, Moved, Sample, Want, socket::TCP},
+    sample::{Capturing, Connection, Facts, Moved, Sample, Want, socket::TCP},
     select::line::{Choice, figure},
     sink::{
         End,
         net::{Columns, Csv, Frame, Json, Measure, Screen, Sink, Table, Trace, Typed},
         text::Palette,
     },
-    source::{
-        Source, SourceError,
-        ebpf::{self, EbpfSource},
-        procfs,
-        recording::RecordingSource,
-    },
+    source::{Source, SourceError, recording::RecordingSource},
 };
 use std::{
     io::{self, IsTerminal as _, Write as _},
     mem,
-    path::Path,
     time::Duration,
 };
 
@@ -50,7 +48,7 @@ pub fn run(args: &NetArgs) -> u8 {
         Ok(opened) => opened,
         Err(why) => {
             eprintln!("kpidstat: {why}");
-            return if args.replay.is_some() { exit::FAILED } else { exit::UNSUPPORTED };
+            return if why.is_unsupported() { exit::UNSUPPORTED } else { exit::FAILED };
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -127,7 +125,14 @@ impl<'a> Plan<'a> {
         if trace || live || args.command_lines || args.condition.is_some() {
             facts |= Facts::CMDLINE;
         }
-        let want = Want { facts, net: args.net.choice(), net_sockets: args.net_sockets, ..Want::default() };
+        let capturing = Capturing {
+            promiscuous: args.promiscuous,
+            filter: args.packets.clone(),
+            no_loopback: args.nethogs && !args.all_devices,
+            devices: schedule.devices.clone(),
+        };
+        let (net, net_sockets) = (args.net.choice(), args.net_sockets);
+        let want = Want { facts, net, net_sockets, capturing, ..Want::default() };
         Ok(Plan { args, around, schedule, by, columns, choice, want, live, trace })
     }
 
@@ -192,28 +197,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     Ok(columns)
 }
 
-fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), String> {
+fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), Failure> {
     if let Some(file) = &plan.args.replay {
-        let source = RecordingSource::open(file, &plan.want).map_err(|error| error.to_string())?;
+        let source = RecordingSource::open(file, &plan.want)?;
         let clock = Clock::Fake(source.start());
         return Ok((Box::new(source), clock));
     }
-    let proc_root = Path::new(procfs::PROC_ROOT);
-    let source = ebpf::usable(proc_root)
-        .and_then(|()| EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), &plan.want))
-        .map_err(|reason| format!("eBPF cannot be used: {reason}; {}", reason.remedy()))?;
-    if let Some(why) = source.net_failure() {
-        return Err(format!("network is not counted: {why}; {}", why.remedy()));
-    }
+    let source = open_traffic(&plan.want)?;
     if let Some(note) = source.note() {
         eprintln!("kpidstat: {note}");
     }
-    if !plan.schedule.devices.is_empty() || plan.args.promiscuous || plan.args.packets.is_some() {
-        eprintln!(
-            "kpidstat: traffic is counted at the sockets, so on all devices; devices and filters of packets are for capturing"
-        );
-    }
-    Ok((Box::new(source), Clock::Real))
+    Ok((source, Clock::Real))
 }
 
 struct Run<'a> {

@@ -1,6 +1,5 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
-mod connections;
 mod cputime;
 pub mod exits;
 mod files;
@@ -17,6 +16,7 @@ pub use namespace::usable;
 
 use super::{
     Source, SourceError,
+    connections::Connections,
     procfs::{self, Reader, Users, groups::Groups, machine::Machine},
     taskstats::waits::Filler,
 };
@@ -32,7 +32,6 @@ use crate::{
         Traffic, Want,
     },
 };
-use connections::Connections;
 use exits::{Exits, Names};
 use files::OfFiles;
 use hidden::Hidden;

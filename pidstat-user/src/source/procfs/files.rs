@@ -162,6 +162,33 @@ impl Files {
         Ok(&self.bytes[..length])
     }
 
+    /// Calls `each` with where every link in a directory of a task leads. Those that are gone meanwhile are left out.
+    pub fn links(&mut self, at: Place, directory: &str, mut each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        /// Sockets and pipes are shorter; a path that is cut is neither.
+        const TARGET_BYTES: usize = 64;
+        self.path_of(at, directory);
+        let fd = self.open_path(libc::O_DIRECTORY)?;
+        let mut path = Vec::new();
+        list(fd.as_raw_fd(), &mut self.listing, |name| {
+            path.clear();
+            path.extend_from_slice(name);
+            path.push(0);
+            let mut target = [0u8; TARGET_BYTES];
+            // SAFETY: the path ends with a NUL, the directory is open, and the kernel writes at most the length it is given.
+            let length = unsafe {
+                libc::readlinkat(
+                    fd.as_raw_fd(),
+                    path.as_ptr().cast(),
+                    target.as_mut_ptr().cast(),
+                    TARGET_BYTES,
+                )
+            };
+            if let Ok(length) = usize::try_from(length) {
+                each(&target[..length]);
+            }
+        })
+    }
+
     /// The `st_mode` of what a link of a task leads to.
     pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
         self.path_of(at, link);

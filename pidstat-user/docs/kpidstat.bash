@@ -260,7 +260,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__io)
-            opts="-o -b -n -d -p -u -P -a -k -t -q -h --only --batch --iter --delay --pid --user --processes --accumulated --kilobytes --time --quiet --no-help --delayacct --root --help"
+            opts="-o -b -n -d -p -u -P -a -k -t -q -h --only --batch --iter --delay --pid --user --processes --accumulated --kilobytes --time --quiet --no-help --delayacct --root --version --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -156,6 +156,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s t -l time -d 'T
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s q -l quiet -d 'Titles only once, -qq never, -qqq no sums either; implies -b'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l no-help -d 'No line about the keys'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l version -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'

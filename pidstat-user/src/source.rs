@@ -31,6 +31,9 @@ pub enum SourceError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// A recording that cannot be had.
+    #[error("{0}")]
+    Database(#[from] database::DatabaseError),
     /// The kernel side failed.
     #[error("{0}")]
     Kernel(String),

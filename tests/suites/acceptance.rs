@@ -35,6 +35,7 @@ impl Desk {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.0.path()).env_clear();
         command.env("PATH", path).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("HOME", self.0.path());
+        tool::interruptible(&mut command);
         command.stdin(Stdio::null()).output().unwrap()
     }
 

@@ -19,6 +19,7 @@ command: echo watched
 database_file: b.sqlite
 interval: 0.05
 pid_list: 1
+reports: -
 
 [c:watch]
 interval: 60

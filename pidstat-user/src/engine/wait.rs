@@ -4,8 +4,8 @@ use crate::{clock::Clock, sink::End, source::Source};
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::OwnedFd,
-    process::Child,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    process::{Child, Command},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -59,6 +59,19 @@ impl Signals {
     /// The exit code of the program, if it ended by itself.
     pub(crate) fn program_code(&mut self) -> Option<i32> {
         self.program.as_mut()?.try_wait().ok()??.code()
+    }
+}
+
+/// Has a program start with no signal blocked, whatever is blocked here: it would never hear of the end.
+pub(crate) fn unblock(command: &mut Command) -> &mut Command {
+    // SAFETY: sigemptyset fills the set that it is handed, pthread_sigmask reads it; neither allocates or takes a lock.
+    unsafe {
+        command.pre_exec(|| {
+            let mut none = MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+            Ok(())
+        })
     }
 }
 

@@ -3,11 +3,15 @@
 mod arena;
 mod bars;
 mod contender;
+mod duel;
 mod measure;
 mod network;
+mod page;
 mod plot;
 mod query;
 mod results;
+mod sockets;
+mod switching;
 mod table;
 
 use crate::command::{self, output, say};
@@ -15,9 +19,11 @@ use anyhow::{Result, bail};
 use arena::Population;
 use contender::{Contender, Field, Reports};
 use measure::{Run, Walk};
+use page::Page;
 use results::Results;
 use std::{
     fs,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -131,6 +137,17 @@ const WHOLE: [Station; 5] = [
     },
 ];
 
+/// Measures one part of the bench, quickly if asked to.
+type Play = fn(&Path, bool) -> Result<Page>;
+
+/// Parts that stand for themselves, with what `--only` calls them.
+const PAGES: [(&str, Play); 4] = [
+    ("network", network::play),
+    ("sockets", sockets::play),
+    ("sched", switching::sched),
+    ("latency", switching::latency),
+];
+
 /// Measures, prints the table, and keeps it in the documentation unless `quick`. With `only`, the contenders whose name has
 /// that in it; with `at`, only populations of that size; either way nothing is judged.
 ///
@@ -149,16 +166,18 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     let stations: &[Station] = if quick { &QUICK } else { &WHOLE };
     let stations: Vec<&Station> =
         stations.iter().filter(|station| at.is_none_or(|at| station.population.size() == at)).collect();
-    if !part {
-        // First, while there is time for certain.
-        say("bench: round trips over loopback");
-        let (rounds, trips) = if quick { (1, 20_000) } else { (7, 50_000) };
-        match network::play(&field.kpidstat, rounds, trips) {
-            Ok((trips, absent)) => {
-                results.trips = trips;
-                results.missing.extend(absent);
+    // First, while there is time for certain.
+    for (name, play) in PAGES {
+        if at.is_some() || only.is_some_and(|only| only != name) {
+            continue;
+        }
+        say(format_args!("bench: {name} ({} s so far)", began.elapsed().as_secs()));
+        match play(&field.kpidstat, quick) {
+            Ok(page) => {
+                results.missing.extend(page.absent.iter().cloned());
+                results.pages.push(page);
             }
-            Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
+            Err(why) => results.missing.push((name.to_owned(), format!("{why:#}"))),
         }
     }
     let queries = at.is_none_or(|at| at == query::POPULATION.size());
@@ -181,7 +200,8 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
         measure_at(station, &field, deadline, &mut results)?;
     }
-    let bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
+    let mut bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
+    bars.extend(results.pages.iter_mut().flat_map(|page| std::mem::take(&mut page.bars)));
     let populations: Vec<Population> = stations.iter().map(|station| station.population).collect();
     let text = head(quick)? + &table::render(&results, &field.contenders, &populations, &bars);
     println!("{text}");

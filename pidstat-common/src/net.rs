@@ -148,17 +148,17 @@ pub const CLAIM_WRITING: u64 = 1;
 pub const CLAIM_READY: u64 = 2;
 
 /// [`SockCounters::flags`]: `copied_seq` holds a baseline, so differences to it are received bytes.
-pub const SOCK_BASED: u32 = 1;
+pub const SOCK_BASED: u16 = 1;
 /// [`SockCounters::flags`]: the final record was sent (or counted as lost); a dump must skip the socket.
-pub const SOCK_FINAL: u32 = 2;
+pub const SOCK_FINAL: u16 = 2;
 /// [`SockCounters::flags`]: `segs_in`/`segs_out` hold what was counted before the socket was closed.
-pub const SOCK_CLOSED: u32 = 4;
+pub const SOCK_CLOSED: u16 = 4;
 /// [`SockCounters::flags`]: the socket is older than the hooks.
-pub const SOCK_OLDER: u32 = 8;
+pub const SOCK_OLDER: u16 = 8;
 /// [`SockCounters::flags`]: this side asked for the connection.
-pub const SOCK_ACTIVE: u32 = 16;
+pub const SOCK_ACTIVE: u16 = 16;
 /// [`SockRecord::flags`]: an upper layer (kTLS, MPTCP) sits on this TCP socket, so that no descriptor may lead to it.
-pub const SOCK_INNER: u32 = 32;
+pub const SOCK_INNER: u16 = 32;
 
 /// Which socket it is, whatever it moves.
 #[repr(C)]
@@ -204,7 +204,9 @@ pub struct SockCounters {
     /// `tcp_sock.copied_seq` as far as it is counted, the FIN's sequence number left out.
     pub copied_seq: u32,
     /// Some of `SOCK_*`.
-    pub flags: u32,
+    pub flags: u16,
+    /// See [`SockRecord::syns`].
+    pub syns: u16,
     /// What to subtract (modulo 2^32) from `tcp_sock.segs_in`.
     pub base_segs_in: u32,
     /// What to subtract (modulo 2^32) from `tcp_sock.segs_out`.
@@ -339,12 +341,15 @@ pub struct SockRecord {
     pub unacked_bytes: u32,
     /// Length of a segment's TCP header with its usual options, in bytes.
     pub header_bytes: u16,
+    /// SYNs sent, modulo 2^16, by the side that asked for a connection, each counted when its attempt has succeeded or
+    /// failed: they carry more options than other segments.
+    pub syns: u16,
     /// TCP state; what `skc_state` holds for other protocols.
     pub state: u8,
     /// [`SOCK_OLDER`], [`SOCK_ACTIVE`] and [`SOCK_INNER`] of the socket.
     pub flags: u8,
     /// Explicit padding.
-    pub pad: u32,
+    pub pad: u16,
 }
 
 /// What the programs could not do, counted at each place of failure since load.

@@ -49,6 +49,8 @@ pub struct Span {
     pub tick_ns: u64,
     /// Whether `%CPU` is a share of the whole machine (`-I`).
     pub of_machine: bool,
+    /// Time since boot when the span began, in nanoseconds.
+    pub began_ns: u64,
 }
 
 impl Span {
@@ -79,6 +81,7 @@ impl Span {
             mem_total_kib: now.system.mem_total_kib,
             tick_ns,
             of_machine,
+            began_ns: before.uptime_ns,
         }
     }
 }
@@ -116,6 +119,20 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Of a living task with nothing around it.
+    pub fn new(now: &'a Task, before: Before<'a>, span: &'a Span) -> Row<'a> {
+        Row {
+            now,
+            before,
+            span,
+            sums: None,
+            process: None,
+            descendants: &[],
+            exited: false,
+            traffic_only: false,
+        }
+    }
+
     /// How much a cumulative counter grew, with those of the descendants.
     pub fn delta(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<u64> {
         let mut sum = self.own_delta(&counter)?;
@@ -154,6 +171,24 @@ impl<'a> Row<'a> {
         ns / self.span.tick_ns * self.span.tick_ns
     }
 
+    /// A growth of time spent waiting, if it can be. Linux 6.18 now and then takes a wait for one since boot (a task that
+    /// another one takes off its queue late has no start of its wait): a figure that long, of tasks that are younger, is
+    /// none. sysstat shows it.
+    pub fn waited(&self, growth: Reading<f64>) -> Reading<f64> {
+        let ticks = growth?;
+        if self.span.tick_ns > 1 {
+            return Ok(ticks);
+        }
+        let boot_ticks = self.span.began_ns as f64 / 1e9 * self.span.ticks_per_second;
+        let lived = |row: &Row<'_>| {
+            let age_ticks = boot_ticks + self.span.elapsed_ticks
+                - row.now.key.start_ticks as f64 / 100.0 * self.span.ticks_per_second;
+            age_ticks.max(0.0) * f64::from(row.now.threads.max(1))
+        };
+        let possible = lived(self) + self.descendants.iter().map(lived).sum::<f64>();
+        if ticks >= boot_ticks && ticks > possible + 1.0 { Err(Missing::NotMeasured) } else { Ok(ticks) }
+    }
+
     /// Growth per second.
     pub fn per_sec(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
         Ok(self.delta(counter)? as f64 / self.span.elapsed_centis * 100.0)
@@ -161,7 +196,12 @@ impl<'a> Row<'a> {
 
     /// Growth of a time in nanoseconds as a percentage of the elapsed time.
     pub fn pct_of_time(&self, counter: impl Fn(&Task) -> Reading<u64>) -> Reading<f64> {
-        Ok(self.delta_ticks(counter)? / self.span.elapsed_ticks * 100.0)
+        Ok(self.pct(self.delta_ticks(counter)?))
+    }
+
+    /// Clock ticks as a percentage of the elapsed time.
+    pub fn pct(&self, ticks: f64) -> f64 {
+        ticks / self.span.elapsed_ticks * 100.0
     }
 
     /// A present amount, with those of the descendants; in averages its mean over the samples in which each existed.
@@ -286,5 +326,22 @@ mod tests {
         let before = sample(1_000_000_000, vec![]);
         let now = sample(2_000_000_000, vec![task(1, 5)]);
         assert_eq!(user_pct(&before, &now), Err(Missing::NoEarlier));
+    }
+
+    #[test]
+    fn a_wait_longer_than_its_task_lived_is_missing() {
+        let waited = |start_ticks, ns| {
+            let mut now = task(start_ticks, 0);
+            now.delays = Ok(crate::sample::Delays { block_io_ns: ns });
+            let before = sample(100_000_000_000, vec![]);
+            let now = sample(101_000_000_000, vec![now]);
+            let span = Span::between(&before, &now, 1, false);
+            let row = Row { before: Before::Zero, ..pairs(&before, &now, &span, false).next().unwrap() };
+            row.waited(row.delta_ticks(|task| Ok(task.delays?.block_io_ns)))
+        };
+        assert_eq!(waited(10_050, 100_100_000_000), Err(Missing::NotMeasured));
+        assert_eq!(waited(10_050, 400_000_000), Ok(40.0));
+        // A hanging disk, and a task as old as the machine.
+        assert_eq!(waited(10, 100_500_000_000), Ok(10_050.0));
     }
 }

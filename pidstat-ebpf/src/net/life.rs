@@ -40,6 +40,13 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
         if tcp.is_null() {
             return 0;
         }
+        if old == state::SYN_SENT {
+            // Nothing but SYNs went out until now.
+            let counters = sk.find();
+            if !counters.is_null() {
+                (*counters).syns = (*counters).syns.wrapping_add(load::<u32>(tcp, offset!(segs_out)) as u16);
+            }
+        }
         match new {
             // In the caller's context: the active side's owner is known before the first segment.
             state::SYN_SENT => {

@@ -227,6 +227,7 @@ impl Socket {
             self.describe(&raw mut (*out).name);
             (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
             (*out).rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            (*out).syns = (*counters).syns;
             (*out).state = self.state() as u8;
             (*out).flags = ((*counters).flags & (SOCK_OLDER | SOCK_ACTIVE)) as u8;
             let tcp = self.tcp();

@@ -36,7 +36,7 @@ pub(super) const REPORT: Report = Report {
             needs: NEEDS,
             machine_only: false,
             help: "Time waiting for storage, summed over all threads; in recordings of /proc swap-in is in it. This and the following are missing unless kernel.task_delayacct was on when the task was forked.",
-            read: |row| row.pct_of_time(block_io_ns).into(),
+            read: |row| row.waited(row.delta_ticks(block_io_ns)).map(|ticks| row.pct(ticks)).into(),
         },
         Column {
             id: "swap_in_delay_pct",

@@ -55,7 +55,8 @@ pub(super) const REPORT: Report = Report {
             needs: Facts::DELAYS,
             machine_only: false,
             help: "Time blocked on I/O, swap-in included; missing unless kernel.task_delayacct was on when the task was forked.",
-            read: |row| match row.delta_ticks(|task| task.delays.map(|delays| delays.block_io_ns)) {
+            read: |row| match row.waited(row.delta_ticks(|task| task.delays.map(|delays| delays.block_io_ns)))
+            {
                 Ok(ticks) => row.per_sample(ticks.trunc()).into(),
                 Err(why) => Value::Missing(why),
             },

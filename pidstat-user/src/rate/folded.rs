@@ -93,16 +93,7 @@ impl<'a> Folded<'a> {
     /// All of them; the groups last.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let sum = |(at, row): (usize, &Row<'a>)| Row { now: self.sums.get(&at).unwrap_or(row.now), ..*row };
-        let group = |task| Row {
-            now: task,
-            before: Before::Zero,
-            span: self.span,
-            sums: None,
-            process: None,
-            descendants: &[],
-            exited: true,
-            traffic_only: false,
-        };
+        let group = |task| Row { exited: true, ..Row::new(task, Before::Zero, self.span) };
         self.rows.iter().enumerate().map(sum).chain(self.groups.iter().map(group))
     }
 }

@@ -33,16 +33,7 @@ pub fn pairs<'a>(
             process = Some(task);
         }
         let process = process.filter(|leader: &&Task| !task.is_process() && leader.key.tgid == task.key.tgid);
-        Row {
-            now: task,
-            before,
-            span,
-            sums: None,
-            process,
-            descendants: &[],
-            exited: false,
-            traffic_only: false,
-        }
+        Row { process, ..Row::new(task, before, span) }
     })
 }
 
@@ -57,14 +48,9 @@ pub fn departed<'a>(before: &'a Sample, now: &'a Sample, span: &'a Span) -> impl
         // Whoever was there before the first sample is known, so whoever is not was born since and did everything since.
         let before = known.map_or(Before::Zero, Before::Known);
         Row {
-            now: task,
-            before,
-            span,
-            sums: None,
-            process: None,
-            descendants: &[],
             exited: task.key.tgid != 0,
             traffic_only: task.end == End::TrafficOnly,
+            ..Row::new(task, before, span)
         }
     })
 }

@@ -239,16 +239,7 @@ mod tests {
         (task.ppid, task.state, task.threads) = (1, b'R', 3);
         let now = Sample { uptime_ns: 1_000_000_000, ..Sample::default() };
         let span = Span::between(&Sample::default(), &now, 1, false);
-        let row = Row {
-            now: &task,
-            before: Before::Zero,
-            span: &span,
-            sums: None,
-            process: None,
-            descendants: &[],
-            exited: false,
-            traffic_only: false,
-        };
+        let row = Row::new(&task, Before::Zero, &span);
         parse(text, &RowNames).unwrap().holds(&OfRow(&row))
     }
 

@@ -98,16 +98,7 @@ mod tests {
             .collect();
         let now = Sample { uptime_ns: 1_000_000_000, ..Sample::default() };
         let span = Span::between(&Sample::default(), &now, 1, false);
-        let row = |now| Row {
-            now,
-            before: Before::Zero,
-            span: &span,
-            sums: None,
-            process: None,
-            descendants: &[],
-            exited: false,
-            traffic_only: false,
-        };
+        let row = |now| Row::new(now, Before::Zero, &span);
         let rows = order.apply(tasks.iter().map(row).collect());
         rows.iter().map(|row| (row.now.key.tgid, row.now.key.tid)).collect()
     }

@@ -156,16 +156,7 @@ impl Text {
 impl Sink for Text {
     fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
         self.stamp_width = self.times.time(epoch_ns).chars().count().max(STAMP_WIDTH);
-        let _ = writeln!(
-            out,
-            "{} {} ({}) \t{} \t_{}_\t({} CPU)",
-            host.sysname,
-            host.release,
-            host.nodename,
-            self.times.date(epoch_ns),
-            host.machine,
-            host.cpus
-        );
+        self.times.banner(host, epoch_ns, out);
     }
 
     fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {

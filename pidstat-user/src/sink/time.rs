@@ -1,6 +1,8 @@
 //! Dates and times as reports show them.
 
+use crate::sample::Host;
 use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
+use std::io::Write as _;
 
 /// How a moment is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +63,20 @@ impl Times {
     }
 
     /// The time of a row.
+    /// sysstat's line about the machine.
+    pub(super) fn banner(&self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
+        let _ = writeln!(
+            out,
+            "{} {} ({}) \t{} \t_{}_\t({} CPU)",
+            host.sysname,
+            host.release,
+            host.nodename,
+            self.date(epoch_ns),
+            host.machine,
+            host.cpus
+        );
+    }
+
     pub(super) fn time(&self, epoch_ns: i64) -> String {
         match &self.format {
             TimeFormat::Pattern(pattern) => {

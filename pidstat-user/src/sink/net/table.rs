@@ -121,16 +121,7 @@ pub(super) fn devices(attributed: &[Attributed], stamp: &str, out: &mut Vec<u8>)
 
 impl Sink for Table {
     fn begin(&mut self, host: &Host, epoch_ns: i64, out: &mut Vec<u8>) {
-        let _ = writeln!(
-            out,
-            "{} {} ({}) \t{} \t_{}_\t({} CPU)",
-            host.sysname,
-            host.release,
-            host.nodename,
-            self.times.date(epoch_ns),
-            host.machine,
-            host.cpus
-        );
+        self.times.banner(host, epoch_ns, out);
     }
 
     fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {

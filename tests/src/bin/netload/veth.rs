@@ -16,16 +16,25 @@ const BYTES: usize = 10_000_019;
 
 pub fn run(case: &str, _: Family) -> bool {
     match case {
-        "veth" => over_devices(false),
-        "veth-loss" => over_devices(true),
+        "veth" => over_devices(None),
+        "veth-loss" => over_devices(Some(Loss { percent: 3, until_ms: None })),
+        "veth-syn" => over_devices(Some(Loss { percent: 100, until_ms: Some(500) })),
         _ => return false,
     }
     true
 }
 
+/// What the server's side does not receive.
+#[derive(Clone, Copy)]
+struct Loss {
+    percent: i32,
+    /// How long after it listens; to the end without.
+    until_ms: Option<u64>,
+}
+
 /// The client is this process; the server is a child in a namespace of its own. Both get a device, so nothing of it is left
 /// when they end.
-fn over_devices(lose: bool) {
+fn over_devices(loss: Option<Loss>) {
     own_network();
     let (mut ready, mut tell) = pipe();
     let (mut set_up, mut go) = pipe();
@@ -38,7 +47,7 @@ fn over_devices(lose: bool) {
         tell.write_all(b"x").expect("tell");
         set_up.read_exact(&mut [0]).expect("set up");
         device("kpb", SERVER, CLIENT, "02:00:00:00:00:0a");
-        serve(lose, &mut tell);
+        serve(loss, &mut tell);
         // SAFETY: never returns.
         unsafe { libc::_exit(0) };
     }
@@ -81,10 +90,14 @@ fn over_devices(lose: bool) {
     wait(&[server]);
 }
 
-fn serve(lose: bool, tell: &mut fs::File) {
-    let _group = lose.then(Lossy::enter);
+fn serve(loss: Option<Loss>, tell: &mut fs::File) {
+    let mut group = loss.map(|loss| Lossy::enter(loss.percent));
     let listener = TcpListener::bind((SERVER, PORT)).expect("bind");
     tell.write_all(b"x").expect("tell");
+    if let Some(until_ms) = loss.and_then(|loss| loss.until_ms) {
+        crate::wire::sleep_ms(until_ms);
+        drop(group.take());
+    }
     let (mut stream, _) = listener.accept().expect("accept");
     let mut buffer = vec![0; 65_536];
     let mut left = BYTES;
@@ -149,14 +162,17 @@ fn pipe() -> (fs::File, fs::File) {
     unsafe { (fs::File::from_raw_fd(from), fs::File::from_raw_fd(to)) }
 }
 
-/// A control group whose members lose three of a hundred packets that they receive.
+/// A control group whose members lose some of the packets that they receive.
 struct Lossy {
     group: std::path::PathBuf,
     home: std::path::PathBuf,
+    /// What detaching takes; the sockets of the group would keep the program.
+    attached: [u64; 4],
+    _open: fs::File,
 }
 
 impl Lossy {
-    fn enter() -> Lossy {
+    fn enter(percent: i32) -> Lossy {
         let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
         let root = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
         let root = std::path::PathBuf::from(root.and_then(|line| line.split(' ').nth(1)).expect("cgroup v2"));
@@ -166,46 +182,55 @@ impl Lossy {
         let group = home.join(format!("kp-lossy-{}", std::process::id()));
         fs::create_dir(&group).expect("a group");
         fs::write(group.join("cgroup.procs"), std::process::id().to_string()).expect("enter");
-        drop_some(&fs::File::open(&group).expect("group"));
-        Lossy { group, home }
+        let open = fs::File::open(&group).expect("group");
+        let attached = drop_some(&open, percent);
+        Lossy { group, home, attached, _open: open }
     }
 }
 
 impl Drop for Lossy {
     fn drop(&mut self) {
+        bpf(BPF_PROG_DETACH, &self.attached);
         let _ = fs::write(self.home.join("cgroup.procs"), std::process::id().to_string());
         let _ = fs::remove_dir(&self.group);
     }
 }
 
-/// Attaches `return bpf_get_prandom_u32() % 100 >= 3` to what the group receives; it goes with the group.
-fn drop_some(group: &fs::File) {
+/// Attaches `return bpf_get_prandom_u32() % 100 >= percent` to what the group receives.
+fn drop_some(group: &fs::File, percent: i32) -> [u64; 4] {
     // struct bpf_insn: opcode, registers, offset, immediate.
     let instruction = |op: u8, regs: u8, off: i16, imm: i32| {
         u64::from(op) | u64::from(regs) << 8 | u64::from(off as u16) << 16 | u64::from(imm as u32) << 32
     };
     let program = [
-        instruction(0x85, 0, 0, 7),    // call bpf_get_prandom_u32
-        instruction(0x94, 0, 0, 100),  // w0 %= 100
-        instruction(0xbc, 0x01, 0, 0), // w1 = w0
-        instruction(0xb4, 0, 0, 1),    // w0 = 1
-        instruction(0x36, 0x01, 1, 3), // if w1 >= 3 goto +1
-        instruction(0xb4, 0, 0, 0),    // w0 = 0
-        instruction(0x95, 0, 0, 0),    // exit
+        instruction(0x85, 0, 0, 7),          // call bpf_get_prandom_u32
+        instruction(0x94, 0, 0, 100),        // w0 %= 100
+        instruction(0xbc, 0x01, 0, 0),       // w1 = w0
+        instruction(0xb4, 0, 0, 1),          // w0 = 1
+        instruction(0x36, 0x01, 1, percent), // if w1 >= percent goto +1
+        instruction(0xb4, 0, 0, 0),          // w0 = 0
+        instruction(0x95, 0, 0, 0),          // exit
     ];
     let licence = c"GPL";
-    // SAFETY: laid out as the kernel's prog_load (prog_type and insn_cnt, insns, license, ...) and prog_attach (target_fd
-    // and attach_bpf_fd, attach_type and attach_flags); what they point to lives until the calls return.
-    unsafe {
-        const CGROUP_SKB: u64 = 8;
-        let mut load = [0u64; 16];
-        load[0] = CGROUP_SKB | (program.len() as u64) << 32;
-        load[1] = program.as_ptr() as u64;
-        load[2] = licence.as_ptr() as u64;
-        let fd = libc::syscall(libc::SYS_bpf, 5, load.as_ptr(), size_of_val(&load));
-        assert!(fd >= 0, "load: {}", std::io::Error::last_os_error());
-        let attach = [group.as_raw_fd() as u64 | (fd as u64) << 32, 0, 0, 0];
-        let done = libc::syscall(libc::SYS_bpf, 8, attach.as_ptr(), size_of_val(&attach));
-        assert_eq!(done, 0, "attach: {}", std::io::Error::last_os_error());
-    }
+    // As the kernel has it: prog_type and insn_cnt, insns, license, and so on; then target_fd and attach_bpf_fd,
+    // attach_type and attach_flags.
+    const CGROUP_SKB: u64 = 8;
+    let mut load = [0u64; 16];
+    load[0] = CGROUP_SKB | (program.len() as u64) << 32;
+    load[1] = program.as_ptr() as u64;
+    load[2] = licence.as_ptr() as u64;
+    let attach = [group.as_raw_fd() as u64 | (bpf(BPF_PROG_LOAD, &load) as u64) << 32, 0, 0, 0];
+    bpf(BPF_PROG_ATTACH, &attach);
+    attach
+}
+
+const BPF_PROG_LOAD: i32 = 5;
+const BPF_PROG_ATTACH: i32 = 8;
+const BPF_PROG_DETACH: i32 = 9;
+
+fn bpf(command: i32, attributes: &[u64]) -> libc::c_long {
+    // SAFETY: the attributes, and what they point to, live until the call returns.
+    let done = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of_val(attributes)) };
+    assert!(done >= 0, "bpf command {command}: {}", std::io::Error::last_os_error());
+    done
 }

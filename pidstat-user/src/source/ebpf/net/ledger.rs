@@ -159,7 +159,7 @@ impl Ledger {
         let sample = self.sample;
         let mut wanted = false;
         for live in self.sockets.values_mut() {
-            let inner = u32::from(live.record.flags) & SOCK_INNER != 0;
+            let inner = u16::from(live.record.flags) & SOCK_INNER != 0;
             if live.owner.is_none() && live.is_tcp() && !inner && live.seen == sample {
                 wanted |= live.searched.replace(live.moved) != Some(live.moved);
             }

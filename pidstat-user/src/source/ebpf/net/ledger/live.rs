@@ -5,7 +5,7 @@ use crate::sample::{
     Missing, Traffic,
     socket::{Connection, ConnectionKey, Moved, Stream, TCP, User, address},
 };
-use pidstat_common::net::{FlowCounters, SOCK_ACTIVE, SOCK_OLDER, SockName, SockRecord};
+use pidstat_common::net::{FlowCounters, SOCK_OLDER, SockName, SockRecord};
 use std::net::SocketAddr;
 
 /// Bytes of an Ethernet header.
@@ -33,7 +33,7 @@ impl Live {
     /// Of a socket that is seen for the first time. What an old one did before is not ours.
     pub(super) fn new(now: &SockRecord) -> Live {
         let mut record = SockRecord { cookie: now.cookie, name: now.name, ..SockRecord::default() };
-        if u32::from(now.flags) & SOCK_OLDER != 0 {
+        if u16::from(now.flags) & SOCK_OLDER != 0 {
             record.bytes_sent = now.bytes_sent;
             record.bytes_received = now.bytes_received;
             record.retransmits = now.retransmits;
@@ -59,16 +59,14 @@ impl Live {
         let tx_segments = u64::from(now.segs_out.wrapping_sub(was.segs_out));
         let rx_segments = u64::from(now.segs_in.wrapping_sub(was.segs_in));
         let header = ETHERNET + ip_header(&now.name) + u64::from(now.header_bytes);
-        let syn = was.segs_out == 0 && now.segs_out > 0 && u32::from(now.flags) & SOCK_ACTIVE != 0;
+        let syns = u64::from(now.syns.wrapping_sub(was.syns));
         let retransmits = grown(now.retransmits.into(), was.retransmits.into());
         let gain = Moved {
             tx_bytes: self.record.tx_bytes - was.tx_bytes,
             rx_bytes: self.record.rx_bytes - was.rx_bytes,
             tx_segments,
             rx_segments,
-            tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent)
-                + tx_segments * header
-                + if syn { SYN_MORE } else { 0 },
+            tx_wire_bytes: grown(now.bytes_sent, was.bytes_sent) + tx_segments * header + syns * SYN_MORE,
             rx_wire_bytes: grown(now.bytes_received, was.bytes_received) + rx_segments * header,
             retransmits,
             ..Moved::default()

@@ -174,6 +174,22 @@ offsets! {
         sig_group_exec_task,
         /// Most pages that were resident at a time.
         sig_maxrss,
+        /// Its process group: the `struct pid *` of that number.
+        sig_pgrp,
+        /// Its session, likewise.
+        sig_session,
+        /// Its terminal; NULL if it has none.
+        sig_tty,
+        /// `tty_struct`: number among the driver's.
+        tty_index,
+        /// The `tty_driver`.
+        tty_driver,
+        /// The process group in the foreground: a `struct pid *`.
+        tty_pgrp,
+        /// `tty_driver`: major number of its devices.
+        driver_major,
+        /// Minor number of the first.
+        driver_minor,
         /// Sequence count of `stats_lock`: odd while a dying thread's counters move to the sums.
         sig_seq,
         /// `task_delay_info`: block I/O.
@@ -212,6 +228,8 @@ pub mod want {
     pub const DEAD: u32 = 1 << 3;
     /// I/O without that of reaped children; the hooks on exits must be attached.
     pub const OWN_IO: u32 = 1 << 4;
+    /// Process group, session and terminal.
+    pub const CONTROL: u32 = 1 << 5;
 }
 
 /// Bits of [`Thread::kind`].
@@ -339,6 +357,14 @@ pub struct Group {
     pub dead_timeslices: u64,
     /// Minor faults of the reaped children that `io` is without; those of all are in `children`.
     pub reaped_min_flt: u64,
+    /// Process group in the reader's PID namespace; 0 outside it.
+    pub pgrp: u32,
+    /// Session, likewise.
+    pub session: u32,
+    /// Terminal as `/proc` encodes a device: minor number below 8 bits, major, rest of the minor.
+    pub tty_nr: u32,
+    /// Process group in the foreground of that terminal; all ones without a terminal.
+    pub tpgid: u32,
 }
 
 /// The record of a first thread.
@@ -352,8 +378,8 @@ pub struct Leader {
 }
 
 const _: () = assert!(size_of::<Thread>() == 240 && align_of::<Thread>() == 8);
-const _: () = assert!(size_of::<Group>() == 248 && align_of::<Group>() == 8);
-const _: () = assert!(size_of::<Leader>() == 488);
+const _: () = assert!(size_of::<Group>() == 264 && align_of::<Group>() == 8);
+const _: () = assert!(size_of::<Leader>() == 504);
 const _: () = assert!(align_of::<TaskOffsets>() == 4);
 
 // SAFETY: repr(C), u32 only, so no padding and every bit pattern is valid.

@@ -153,8 +153,14 @@ pub unsafe extern "C" fn ps_level(context: *const Context) -> i32 {
 #[inline(always)]
 unsafe fn number(task: *const u8) -> u32 {
     // SAFETY: as in `ps_task`.
+    unsafe { number_of(pointer_at(task, offset!(thread_pid))) }
+}
+
+/// The number that a `struct pid` is in the reader's namespace; 0 if it has none there.
+#[inline(always)]
+unsafe fn number_of(pid: *const u8) -> u32 {
+    // SAFETY: as in `ps_task`.
     unsafe {
-        let pid = pointer_at(task, offset!(thread_pid));
         // A parent can live further out, where this depth does not exist.
         if pid.is_null() || u32_at(pid, offset!(pid_level)) < constant(&LEVEL) {
             return 0;
@@ -347,6 +353,35 @@ unsafe fn group(
         put!(r.children[2] = u64_at(signal, offset!(sig_cgtime)));
         put!(r.children[3] = u64_at(signal, offset!(sig_cmin_flt)));
         put!(r.children[4] = u64_at(signal, offset!(sig_cmaj_flt)));
+        control(r, signal);
+    }
+}
+
+/// Writes process group, session and terminal, if they are asked for.
+#[inline(always)]
+unsafe fn control(r: *mut Group, signal: *const u8) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        let (mut pgrp, mut session, mut tty_nr, mut tpgid) = (0, 0, 0, 0);
+        if constant(&WANT) & want::CONTROL != 0 && offset!(sig_pgrp) != 0 {
+            pgrp = number_of(pointer_at(signal, offset!(sig_pgrp)));
+            session = number_of(pointer_at(signal, offset!(sig_session)));
+            tpgid = u32::MAX;
+            let tty = pointer_at(signal, offset!(sig_tty));
+            if !tty.is_null() {
+                tpgid = number_of(pointer_at(tty, offset!(tty_pgrp)));
+                let driver = pointer_at(tty, offset!(tty_driver));
+                if !driver.is_null() {
+                    let minor = u32_at(driver, offset!(driver_minor)) + u32_at(tty, offset!(tty_index));
+                    let major = u32_at(driver, offset!(driver_major));
+                    tty_nr = minor & 0xff | major << 8 | (minor & !0xff) << 12;
+                }
+            }
+        }
+        put!(r.pgrp = pgrp);
+        put!(r.session = session);
+        put!(r.tty_nr = tty_nr);
+        put!(r.tpgid = tpgid);
     }
 }
 

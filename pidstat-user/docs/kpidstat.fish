@@ -45,7 +45,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s o -d 'Machine-readabl
 ndjson\t'One object per sample and line'
 csv\t'One row per task and sample'"
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l style -d 'The table of another program: pypidstat\'s with its -u -r -d -w -n -l, one line per process' -r -f -a "pypidstat\t'pypidstat\'s table'"
-complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dev -d 'Accepted for pypidstat\'s sake; traffic is counted at the sockets, so on all devices' -r
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l dev -d 'Where packets are captured (--net pcap): only on these devices; otherwise all devices are counted anyway' -r
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l source -d 'Where the numbers come from' -r -f -a "auto\t'eBPF where it works, else /proc'
 ebpf\t'eBPF, or fail'
 proc\t'/proc only'"
@@ -121,8 +121,9 @@ fexit\t'What the protocols\' functions return'
 kprobe\t'Breakpoints and sequence numbers'
 sampled\t'Sequence numbers read at each sample: TCP only, no cost per packet'
 pcap\t'Captured packets, without eBPF'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l replay -d 'Play back a recording that `record` made; without an interval sample by sample' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-sockets -d 'For how many sockets the kernel maps have room (65536); what does not fit is counted as lost' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l dev -d 'The device to capture on; only for --net pcap' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l dev -d 'Where packets are captured (--net pcap): only on these devices; otherwise all devices are counted anyway' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l container -d 'Container of each row too; JSON always has it, with pod and unit'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l idle -d 'Rows that did nothing in the interval too'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l batch -d 'Tables below each other, on a terminal too'
@@ -130,7 +131,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s t -d 'Trace: a
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s x -d 'Trace with the rung and what was lost'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s p -d 'Capture packets for other machines too; only for --net pcap'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s s -d 'Sort by what was sent; otherwise by what was received'
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s a -d 'All devices; they always are, unless packets are captured'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s a -d 'All devices; they always are, unless the program is called nethogs and captures packets: then loopback only so'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s b -d 'In a trace, names without their directories'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s C -d 'UDP too; it always is, unless the program is called nethogs'
@@ -215,7 +216,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-targ
 thread\t'Threads'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, else sqlite)' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
 ndjson\t'One JSON object per sample and line'"
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group); s, v and c cost a file per process and sample, - none' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group, D: delays); s, v, c and D cost a look at each process in every sample, - none' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l rotate -d 'Begin a new file after this time (90s, 15m, 12h, 7d), keeping the old ones as FILE.1, FILE.2, ...' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l max-size -d 'Begin a new file when it has grown to this size (64k, 100m, 2g)' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l keep -d 'How many old files to keep; all without it' -r

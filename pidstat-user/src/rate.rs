@@ -13,6 +13,7 @@ pub mod io;
 pub mod pair;
 pub mod recorded;
 mod runs;
+pub mod stirred;
 pub mod tree;
 pub mod vector;
 

@@ -9,6 +9,7 @@ mod network;
 mod page;
 mod plot;
 mod query;
+mod record;
 mod results;
 mod sockets;
 mod switching;
@@ -186,6 +187,13 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
             Ok(answers) => results.answers = answers,
             Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
+        }
+    }
+    if queries && only.is_none_or(|only| only == "record") {
+        say("bench: recordings of the process tree");
+        match record::play(&field.kpidstat, if quick { 1 } else { 5 }) {
+            Ok(recordings) => results.recordings = recordings,
+            Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
         }
     }
     // `--only plot` is about these alone.

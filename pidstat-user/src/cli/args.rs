@@ -195,9 +195,9 @@ pub struct Args {
     #[arg(long, value_name = "STYLE", help_heading = "Output")]
     pub style: Option<StyleArg>,
 
-    /// Accepted for pypidstat's sake; traffic is counted at the sockets, so on all devices
-    #[arg(long = "dev", value_name = "DEV", hide = true)]
-    pub device: Option<String>,
+    /// Where packets are captured (--net pcap): only on these devices; otherwise all devices are counted anyway
+    #[arg(long = "dev", value_name = "DEV", value_delimiter = ',', help_heading = "Source")]
+    pub devices: Vec<String>,
 
     /// Where the numbers come from
     #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Source")]

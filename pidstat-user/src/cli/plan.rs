@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED},
-    sample::{Exited, Facts, FoldTo, Pids, Want},
+    sample::{Capturing, Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
 use regex::bytes::RegexBuilder;
@@ -59,8 +59,6 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
-    /// What the user should know before it begins.
-    pub note: Option<String>,
     /// How times and newcomers are counted.
     pub counting: Counting,
     /// Whether standard error is told what this source cannot do.
@@ -178,9 +176,11 @@ impl Plan {
             if !facts.has(Facts::TRAFFIC) {
                 return Err(Usage(format!("--net {rung} says how traffic is counted; ask for it with -n")));
             }
-            if !matches!(from, From::Auto | From::Ebpf) {
+            let files = args.net == NetArg::Pcap && args.source == SourceArg::Proc && !elsewhere;
+            let counts = matches!(from, From::Auto | From::Ebpf) || files && interval.is_some();
+            if !counts {
                 return Err(Usage(format!(
-                    "--net {rung} counts in the kernel, during intervals; it needs one, and no files as source"
+                    "--net {rung} counts on this machine, during intervals; it needs one, and no files as source"
                 )));
             }
         }
@@ -199,6 +199,7 @@ impl Plan {
                 sum_threads: true,
                 exited,
                 net: args.net.choice(),
+                capturing: Capturing { devices: args.devices.clone(), ..Capturing::default() },
                 net_sockets: args.net_sockets,
                 sched_tasks: args.sched_tasks,
                 debug: args.debug_bpf,
@@ -218,7 +219,6 @@ impl Plan {
                 None => output(args, around, header_always)?,
             },
             of_machine: args.of_machine > 0,
-            note: pypidstat::note(args),
             counting: Counting::Exact,
             notes: true,
         })

@@ -55,7 +55,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<RecordFormat>,
 
-    /// The reports that can be made of the recording, by their letters (c: control group); s, v and c cost a file per process and sample, - none
+    /// The reports that can be made of the recording, by their letters (c: control group, D: delays); s, v, c and D cost a look at each process in every sample, - none
     #[arg(long, value_name = "LETTERS", default_value = "urdwRn", value_parser = letters, allow_hyphen_values = true)]
     pub reports: String,
 
@@ -133,7 +133,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn letters(text: &str) -> Result<String, String> {
-    let known = "ursdwvRnc";
+    let known = "ursdwvRncD";
     if text == "-" || !text.is_empty() && text.chars().all(|letter| known.contains(letter)) {
         return Ok(text.into());
     }

@@ -41,6 +41,14 @@ pub struct Figure {
     pub read: fn(&Line) -> Value,
 }
 
+impl Figure {
+    /// Whether it is about what was moved, which not every rung counts exactly.
+    pub fn is_of_traffic(&self) -> bool {
+        let heads = ["rx_", "tx_", "retransmits", "connections", "closed"];
+        heads.iter().any(|head| self.id.starts_with(head))
+    }
+}
+
 /// All of them, left to right. The name of the process stands behind them.
 pub const FIGURES: &[Figure] = &[
     Figure {
@@ -406,7 +414,11 @@ pub const FIGURES: &[Figure] = &[
         unit: Unit::Count,
         shown: MACHINE,
         help: "Cookie of the socket, as ss -e shows it: unique until reboot.",
-        read: |line| only(line.is_connection(), || Value::Whole(line.one.key.cookie)),
+        read: |line| match line.one.key.cookie {
+            // What stands in where no cookie could be had is larger than any.
+            0x8000_0000_0000_0000.. if line.is_connection() => Value::Missing(Missing::NotInSource),
+            cookie => only(line.is_connection(), || Value::Whole(cookie)),
+        },
     },
     Figure {
         id: "netns",

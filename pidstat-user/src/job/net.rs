@@ -13,25 +13,24 @@ use crate::{
         Unit,
         connection::{self, FIGURES, Figure},
     },
-    engine::wait::{Signals, Ticks},
+    engine::{
+        Failure,
+        open::open_traffic,
+        wait::{Signals, Ticks},
+    },
     rate::connection::{By, Line, Lines, attributed},
-    sample::{Connection, Facts, Moved, Sample, Want, socket::TCP},
+    sample::{Capturing, Connection, Facts, Moved, Sample, Want, socket::TCP},
     select::line::{Choice, figure},
     sink::{
         End,
         net::{Columns, Csv, Frame, Json, Measure, Screen, Sink, Table, Trace, Typed},
         text::Palette,
     },
-    source::{
-        Source, SourceError,
-        ebpf::{self, EbpfSource},
-        procfs,
-    },
+    source::{Source, SourceError, recording::RecordingSource},
 };
 use std::{
     io::{self, IsTerminal as _, Write as _},
     mem,
-    path::Path,
     time::Duration,
 };
 
@@ -45,16 +44,16 @@ pub fn run(args: &NetArgs) -> u8 {
             return exit::USAGE;
         }
     };
-    let source = match open(&plan) {
-        Ok(source) => source,
+    let (source, clock) = match open(&plan) {
+        Ok(opened) => opened,
         Err(why) => {
             eprintln!("kpidstat: {why}");
-            return exit::UNSUPPORTED;
+            return if why.is_unsupported() { exit::UNSUPPORTED } else { exit::FAILED };
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go().await })
+        runtime.block_on(async { Run::new(&plan, source).map_err(|e| e.to_string())?.go(clock).await })
     });
     match done {
         Ok(()) => exit::OK,
@@ -88,7 +87,12 @@ impl<'a> Plan<'a> {
             );
         }
         let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-        let live = terminal && !args.batch && !trace && args.output.is_none() && !schedule.positional;
+        let live = terminal
+            && !args.batch
+            && !trace
+            && args.output.is_none()
+            && !schedule.positional
+            && args.replay.is_none();
         let (by, mask) = match args.by {
             ByArg::Process => (By::Process, connection::PROCESS),
             ByArg::Connection => (By::Connection, connection::CONNECTION),
@@ -121,7 +125,14 @@ impl<'a> Plan<'a> {
         if trace || live || args.command_lines || args.condition.is_some() {
             facts |= Facts::CMDLINE;
         }
-        let want = Want { facts, net: args.net.choice(), net_sockets: args.net_sockets, ..Want::default() };
+        let capturing = Capturing {
+            promiscuous: args.promiscuous,
+            filter: args.packets.clone(),
+            no_loopback: args.nethogs && !args.all_devices,
+            devices: schedule.devices.clone(),
+        };
+        let (net, net_sockets) = (args.net.choice(), args.net_sockets);
+        let want = Want { facts, net, net_sockets, capturing, ..Want::default() };
         Ok(Plan { args, around, schedule, by, columns, choice, want, live, trace })
     }
 
@@ -186,23 +197,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     Ok(columns)
 }
 
-fn open(plan: &Plan<'_>) -> Result<Box<dyn Source>, String> {
-    let proc_root = Path::new(procfs::PROC_ROOT);
-    let source = ebpf::usable(proc_root)
-        .and_then(|()| EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), &plan.want))
-        .map_err(|reason| format!("eBPF cannot be used: {reason}; {}", reason.remedy()))?;
-    if let Some(why) = source.net_failure() {
-        return Err(format!("network is not counted: {why}; {}", why.remedy()));
+fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), Failure> {
+    if let Some(file) = &plan.args.replay {
+        let source = RecordingSource::open(file, &plan.want)?;
+        let clock = Clock::Fake(source.start());
+        return Ok((Box::new(source), clock));
     }
+    let source = open_traffic(&plan.want)?;
     if let Some(note) = source.note() {
         eprintln!("kpidstat: {note}");
     }
-    if !plan.schedule.devices.is_empty() || plan.args.promiscuous || plan.args.packets.is_some() {
-        eprintln!(
-            "kpidstat: traffic is counted at the sockets, so on all devices; devices and filters of packets are for capturing"
-        );
-    }
-    Ok(Box::new(source))
+    Ok((source, Clock::Real))
 }
 
 struct Run<'a> {
@@ -235,9 +240,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn go(mut self) -> Result<(), String> {
+    async fn go(mut self, mut clock: Clock) -> Result<(), String> {
         let text = |error: io::Error| error.to_string();
-        let mut clock = Clock::Real;
         let mut signals = Signals::new(None).map_err(text)?;
         let period = Duration::from_secs_f64(self.plan.schedule.seconds);
         self.source.sample(&clock, None, &mut self.before).map_err(|error| error.to_string())?;

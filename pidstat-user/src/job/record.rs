@@ -130,8 +130,8 @@ fn sample(
     if args.count == Some(instant + 1) {
         counted.wait_for_late();
     }
-    let mut tree =
-        Tree::read(&root, args.tree.target.into()).map_err(|error| Trouble::Tree(root.clone(), error))?;
+    let read = counted.tree(&root).unwrap_or_else(|| Tree::read(&root, args.tree.target.into()));
+    let mut tree = read.map_err(|error| Trouble::Tree(root.clone(), error))?;
     let myself = (root == Path::new(procfs::PROC_ROOT)).then(std::process::id);
     if let Some(myself) = myself {
         tree = tree.without(myself);
@@ -160,8 +160,9 @@ fn sample(
         output.unread(member, tree.unread(member));
     }
     output.write(&Taken { epoch_ns, columns, values: &values, counters: counted.compared() })?;
-    counted.done();
-    Ok(nodes.len())
+    let rows = nodes.len();
+    counted.done(tree);
+    Ok(rows)
 }
 
 /// The query; an empty one is none.

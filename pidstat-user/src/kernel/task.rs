@@ -35,7 +35,7 @@ pub const FAMILY: Family = Family {
         complete: |_| Ok(()),
     }],
     globals: |btf| {
-        let all = want::IO | want::DELAYS | want::CGROUP | want::DEAD | want::OWN_IO;
+        let all = want::IO | want::DELAYS | want::CGROUP | want::DEAD | want::OWN_IO | want::CONTROL;
         globals(btf, all, PidNamespace::default(), RING_BYTES as u32)
     },
 };
@@ -67,6 +67,9 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         let at = btf.offset("pid", "numbers")? + btf.offset("upid", of)?;
         at.checked_add(level.checked_mul(btf.size("upid")?)?)
     };
+    // PIDTYPE_PGID is 2 and PIDTYPE_SID 3 among pointers.
+    let pids = signal("pids");
+    let of_pids = |kind: u32| if pids == 0 { 0 } else { pids + kind * size_of::<u64>() as u32 };
     let sigchld = |of: &str| {
         let before = btf.size("k_sigaction")?.checked_mul(libc::SIGCHLD as u32 - 1)?;
         btf.offset("sighand_struct", "action")?
@@ -154,6 +157,15 @@ pub fn offsets(btf: &Btf, level: u32) -> Result<TaskOffsets, Reason> {
         // Before 5.17 its name was of another use that it also has.
         sig_group_exec_task: any("signal_struct", &["group_exec_task", "group_exit_task"]),
         sig_maxrss: signal("maxrss"),
+        sig_pgrp: of_pids(2),
+        sig_session: of_pids(3),
+        sig_tty: signal("tty"),
+        tty_index: any("tty_struct", &["index"]),
+        tty_driver: any("tty_struct", &["driver"]),
+        // Before 5.15 outside of a part of its own.
+        tty_pgrp: any("tty_struct", &["ctrl.pgrp", "pgrp"]),
+        driver_major: any("tty_driver", &["major"]),
+        driver_minor: any("tty_driver", &["minor_start"]),
         sig_seq: any(
             "signal_struct",
             &["stats_lock.seqcount.seqcount.sequence", "stats_lock.seqcount.sequence"],

@@ -50,6 +50,12 @@ impl Facts {
     /// The control group of every connection's process.
     pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
 
+    /// Process group, session, terminal, flags and priorities of processes (`stat` fields 5 to 9, 18 and 19).
+    pub const CONTROL: Facts = Facts(1 << 29);
+    /// Command lines, and names of the kernel's workers, are read again whenever their process ran: it can have changed
+    /// them. Whoever asks for it asks for [`Facts::CMDLINE`], too.
+    pub const FRESH_NAMES: Facts = Facts(1 << 30);
+
     /// Switches, times on a CPU and waits as hooks on the scheduler count them.
     pub const RUNS: Facts = Facts(1 << 28);
 
@@ -125,6 +131,19 @@ impl NetChoice {
     }
 }
 
+/// What is captured, where packets are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capturing {
+    /// Devices by name; none for all of every network namespace.
+    pub devices: Vec<String>,
+    /// Packets for other machines too.
+    pub promiscuous: bool,
+    /// Only packets that pass this, in pcap-filter(7)'s language.
+    pub filter: Option<String>,
+    /// Not what stays on this machine, unless its device is named.
+    pub no_loopback: bool,
+}
+
 /// What becomes of the rows of processes that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exited {
@@ -164,6 +183,8 @@ pub struct Want {
     pub exited: Exited,
     /// By which means traffic is counted.
     pub net: NetChoice,
+    /// What is captured, if it is by packets.
+    pub capturing: Capturing,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.
     pub net_sockets: Option<u32>,
     /// For how many tasks the scheduler's map has room, if not as many as usual.

@@ -315,6 +315,8 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 10] {
         cgroup,
         traffic,
         // No recording has them.
+        // The table `record` has it.
+        control: _,
         runs: _,
         end: _,
     } = task;
@@ -352,7 +354,9 @@ pub fn losses_of(text: &str) -> Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, TaskKey, Traffic, Waits};
+    use crate::sample::{
+        Control, Cpu, Delays, Faults, Io, Memory, Sched, Stack, Switches, TaskKey, Traffic, Waits,
+    };
 
     /// A task of which no two numbers are alike.
     fn full() -> Task {
@@ -385,7 +389,8 @@ mod tests {
         let task = full();
         assert_eq!(format!("{:?}", copied(&task)), format!("{task:?}"));
         // No recording has what the hooks on the scheduler counted.
-        let recorded = format!("{:?}", Task { runs: Ok(Rc::default()), ..task });
+        let recorded =
+            format!("{:?}", Task { runs: Ok(Rc::default()), control: Ok(Control::default()), ..task });
         assert!(!recorded.contains("Err"), "{recorded}");
     }
 

@@ -115,6 +115,10 @@ pub struct Losses {
     pub recursion_misses: u64,
     /// First reads of sockets that were older than the tool and not found at its start.
     pub no_baseline: u64,
+    /// Captured packets that did not fit in the buffers of the kernel, or that a device dropped.
+    pub pcap_dropped: u64,
+    /// Captured packets of IP that could not be read.
+    pub pcap_unread: u64,
     /// Process sums that no consistent walk could be had for in one sample; a lower bound was shown instead.
     pub inconsistent: u64,
     /// Records of ended processes that did not fit in the ring buffer, nor in the map beside it.
@@ -131,7 +135,7 @@ pub struct Losses {
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 12] {
+    pub fn named(&self) -> [(&'static str, u64); 14] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
@@ -139,6 +143,8 @@ impl Losses {
             ("ring_full", self.ring_full),
             ("recursion_misses", self.recursion_misses),
             ("no_baseline", self.no_baseline),
+            ("pcap_dropped", self.pcap_dropped),
+            ("pcap_unread", self.pcap_unread),
             ("inconsistent", self.inconsistent),
             ("sched_tasks_full", self.sched_tasks_full),
             ("sched_pairs_full", self.sched_pairs_full),
@@ -167,6 +173,8 @@ impl Losses {
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,
+            "pcap_dropped" => &mut self.pcap_dropped,
+            "pcap_unread" => &mut self.pcap_unread,
             "inconsistent" => &mut self.inconsistent,
             "sched_tasks_full" => &mut self.sched_tasks_full,
             "sched_pairs_full" => &mut self.sched_pairs_full,

@@ -173,6 +173,25 @@ pub struct Traffic {
     pub rx_packets: u64,
 }
 
+/// What controls a process: the fields 5 to 9, 18 and 19 of its `stat`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Process group, 0 if it is outside the PID namespace.
+    pub group: u32,
+    /// Session, likewise.
+    pub session: u32,
+    /// Controlling terminal, encoded as in `stat`; 0 if there is none.
+    pub terminal: u32,
+    /// Process group in the foreground of that terminal, -1 if there is none.
+    pub foreground: i32,
+    /// The kernel's PF_ flags.
+    pub flags: u32,
+    /// Effective priority: 20 and the nice value, or below zero for real-time tasks.
+    pub priority: i32,
+    /// Nice value.
+    pub nice: i32,
+}
+
 /// A figure of traffic with its name.
 pub type TrafficFigure = (&'static str, fn(Traffic) -> u64);
 
@@ -277,6 +296,10 @@ pub struct Task {
     pub cgroup: Reading<Rc<Cgroup>>,
     /// Network traffic of the process; a thread has none of its own.
     pub traffic: Reading<Traffic>,
+    /// Process group, session, terminal, flags and priorities; a thread has none of its own.
+    ///
+    /// Missing (`NotInSource`) where only files are read: there `stat` itself says it.
+    pub control: Reading<Control>,
     /// What the hooks on the scheduler counted.
     pub runs: Reading<Rc<Runs>>,
     /// How its life stands.
@@ -316,6 +339,7 @@ impl Task {
             fds: Err(why),
             cgroup: Err(why),
             traffic: Err(why),
+            control: Err(why),
             runs: Err(why),
             end: End::Alive,
         }

@@ -6,8 +6,15 @@ use super::{
 };
 use crate::{
     column::{self, Report},
-    rate::Row,
-    sample::{End, Traffic, node},
+    rate::{
+        Row,
+        stirred::{GAINS, Stirred, stirred},
+    },
+    sample::{
+        End, Traffic,
+        connected::{self, Cell, FIELDS},
+        node,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -50,6 +57,8 @@ impl Lines {
             line.insert("rate".into(), rates.map(|row| rate(row, &self.reports)).collect());
             let network = counters.rows.iter().filter_map(network);
             line.insert("network".into(), network.collect());
+            let connections = stirred(counters.before, counters.now, false);
+            line.insert(connected::TABLE.into(), connections.iter().map(connection).collect());
             let exited = counters.now.departed.iter().filter_map(|task| match task.end {
                 End::Exited(exit) => Some(json!({
                     "pid": task.key.tgid, "start_ticks": task.key.start_ticks, "ppid": task.ppid, "uid": task.uid,
@@ -162,4 +171,19 @@ fn network(row: &Row<'_>) -> Option<Value> {
         }
         Value::Object(object)
     })
+}
+
+fn connection(one: &Stirred<'_>) -> Value {
+    let own = FIELDS.iter().map(|field| {
+        let cell = match (field.get)(&one.now) {
+            Cell::Null => Value::Null,
+            Cell::Whole(number) => json!(number.cast_unsigned()),
+            Cell::Text(text) => json!(text),
+        };
+        (field.name.to_owned(), cell)
+    });
+    let gain = GAINS.iter().map(|(name, of)| {
+        ((*name).to_owned(), one.gain.as_ref().map_or(Value::Null, |gain| json!(of(gain))))
+    });
+    Value::Object(own.chain(gain).collect())
 }

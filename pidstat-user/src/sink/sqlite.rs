@@ -1,5 +1,6 @@
 //! Recordings in SQLite: Procpath's tables as Procpath makes them, and our own beside them.
 
+pub mod connection;
 mod exited;
 mod file;
 pub mod rate;

@@ -1,6 +1,5 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
-mod connections;
 mod cputime;
 pub mod exits;
 mod files;
@@ -17,6 +16,7 @@ pub use namespace::usable;
 
 use super::{
     Source, SourceError,
+    connections::Connections,
     procfs::{self, Reader, Users, groups::Groups, machine::Machine},
     taskstats::waits::Filler,
 };
@@ -32,7 +32,6 @@ use crate::{
         Traffic, Want,
     },
 };
-use connections::Connections;
 use exits::{Exits, Names};
 use files::OfFiles;
 use hidden::Hidden;
@@ -264,6 +263,10 @@ impl Source for EbpfSource {
         (out.uptime_ns, out.epoch_ns) = (now.uptime_ns, now.epoch_ns);
         // Every family adds its own.
         self.losses.recursion_misses = 0;
+        // Before the traffic and the walk: whoever has sent its record moves nothing any more and is in no row.
+        if let Some(Ok(exits)) = &mut self.exits {
+            exits.drain();
+        }
         // Before the tasks: whoever moved something and is in no row has ended.
         if let Some(Ok(net)) = &mut self.net {
             net.collect(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
@@ -273,9 +276,7 @@ impl Source for EbpfSource {
             }
         }
         let (reader, users, host) = (&mut self.reader, &mut self.users, &self.host);
-        // Before the walk: whoever has sent its record is no longer in it.
         if let Some(Ok(exits)) = &mut self.exits {
-            exits.drain();
             exits.count_losses(&mut self.losses).map_err(|why| SourceError::Kernel(why.to_string()))?;
         }
         if let Some(Ok(sched)) = &mut self.sched {

@@ -2,18 +2,23 @@
 //!
 //! A recording that has Procpath's tables alone is played back as far as those go; what they do not hold is missing.
 
+mod connections;
 mod own;
 mod procpath;
 
-use super::{Source, SourceError};
+use super::{Source, SourceError, database};
 use crate::{
     clock::{Clock, Instant},
-    sample::{Facts, Host, Origin, Sample, Want},
+    sample::{ConnectionKey, Facts, Host, Origin, Sample, TaskKey, Want},
 };
 use own::Own;
 use procpath::Procpath;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
-use std::{collections::HashMap, io, path::Path};
+use rusqlite::{Connection, OptionalExtension as _};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+};
 
 /// Samples from a recording.
 pub struct RecordingSource {
@@ -43,11 +48,9 @@ impl RecordingSource {
     pub fn open(path: &Path, want: &Want) -> Result<RecordingSource, SourceError> {
         let name = path.display().to_string();
         let wrong = |error| SourceError::Unreadable { path: name.clone(), error };
-        // SQLite's own words for a file that is not there say less.
-        std::fs::File::open(path).map_err(wrong)?;
+        // Views are code of whoever made the file.
+        let connection = database::open(path, false)?;
         let opened = || -> rusqlite::Result<Option<(Connection, Host, Tables)>> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags)?;
             let meta = meta(&connection)?;
             let host = host(&meta);
             let has = |table: &str| connection.table_exists(None, table);
@@ -108,6 +111,8 @@ impl Source for RecordingSource {
         let due_ns = clock.now().uptime_ns;
         let slack_ns = due_ns.saturating_sub(self.due_ns) / 4;
         self.due_ns = due_ns;
+        // What ended in samples that are passed by is told with the next.
+        let mut passed = Sample::default();
         loop {
             let mut sample = match self.ahead.take() {
                 Some(sample) => sample,
@@ -118,11 +123,27 @@ impl Source for RecordingSource {
                     let Origin { source, losses, .. } = sample.origin;
                     sample.origin = Origin { source, losses, ..Origin::default() };
                 }
+                add_ended(passed, &mut sample);
                 *out = sample;
                 return Ok(());
             }
+            passed = {
+                add_ended(passed, &mut sample);
+                sample
+            };
         }
     }
+}
+
+/// Adds what ended before a sample and is not in it.
+fn add_ended(earlier: Sample, sample: &mut Sample) {
+    let known: HashSet<TaskKey> = sample.departed.iter().chain(&sample.tasks).map(|task| task.key).collect();
+    sample.departed.extend(earlier.departed.into_iter().filter(|task| !known.contains(&task.key)));
+    sample.departed.sort_by_key(|task| task.key);
+    let known: HashSet<ConnectionKey> = sample.connections.iter().map(|one| one.key).collect();
+    let ended = earlier.connections.into_iter().filter(|one| one.closed && !known.contains(&one.key));
+    sample.connections.extend(ended);
+    sample.connections.sort_by_key(|one| one.key);
 }
 
 fn meta(connection: &Connection) -> rusqlite::Result<HashMap<String, String>> {

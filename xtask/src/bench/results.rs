@@ -7,6 +7,7 @@ use super::{
     page::Page,
     plot::Plot,
     query::Answer,
+    record::Recording,
 };
 
 /// Everything of one bench.
@@ -18,6 +19,8 @@ pub struct Results {
     pub calls: Vec<(usize, f64)>,
     /// Queries of the process tree.
     pub answers: Vec<Answer>,
+    /// Recordings of it.
+    pub recordings: Vec<Recording>,
     /// Plots.
     pub plots: Vec<Plot>,
     /// What stands for itself.

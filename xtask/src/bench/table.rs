@@ -6,6 +6,7 @@ use super::{
     contender::Contender,
     plot,
     query::{self, QUERIES},
+    record::{self, RECORDINGS},
     results::Results,
 };
 use std::fmt::Write as _;
@@ -80,6 +81,10 @@ pub fn render(
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
     section(&format!("CPU time of a query at {}, start included", query::POPULATION), &queries(results));
+    section(
+        &format!("CPU time of a recorded sample at {}, every 0.1 s", record::POPULATION),
+        &recordings(results),
+    );
     let head = ["", "processes x samples", "CPU time", "elapsed"].map(str::to_owned);
     section("A plot of a recording", &table(&head, &plot::rows(&results.plots)));
     for page in &results.pages {
@@ -103,16 +108,29 @@ pub fn render(
 }
 
 fn queries(results: &Results) -> String {
+    let ms = |number, own| query::cpu_ms(&results.answers, number, own);
+    beside_procpath("query", QUERIES.map(|(shown, _)| shown).into_iter().enumerate(), ms)
+}
+
+fn recordings(results: &Results) -> String {
+    let ms = |number, own| record::cpu_ms(&results.recordings, number, own);
+    beside_procpath("record", RECORDINGS.map(|(shown, _)| shown).into_iter().enumerate(), ms)
+}
+
+/// Ours beside Procpath's in milliseconds.
+fn beside_procpath<'a>(
+    verb: &str,
+    runs: impl Iterator<Item = (usize, &'a str)>,
+    ms: impl Fn(usize, bool) -> Option<f64>,
+) -> String {
     let head = ["", "kpidstat", "procpath"].map(str::to_owned);
-    let rows: Vec<Vec<String>> = QUERIES
-        .iter()
-        .enumerate()
-        .map(|(number, (shown, _))| {
-            let ms = |own| query::cpu_ms(&results.answers, number, own);
-            let shown_ms = |own| ms(own).map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
-            let ratio = query::ratio(&results.answers, number).map(|ratio| format!(" ({ratio:.0}x)"));
-            let name = format!("`query {shown}`");
-            vec![name, format!("**{}**", shown_ms(true)), shown_ms(false) + &ratio.unwrap_or_default()]
+    let rows: Vec<Vec<String>> = runs
+        .map(|(number, shown)| {
+            let (ours, theirs) = (ms(number, true), ms(number, false));
+            let text = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+            let ratio = ours.zip(theirs).map(|(ours, theirs)| format!(" ({:.0}x)", theirs / ours));
+            let name = format!("`{}`", format!("{verb} {shown}").trim_end());
+            vec![name, format!("**{}**", text(ours)), text(theirs) + &ratio.unwrap_or_default()]
         })
         .collect();
     table(&head, &rows)

@@ -1,18 +1,25 @@
 //! The counters that go with the tree: from the same sources as the main command's, so that its reports can be made later.
 
 use crate::{
-    cli::{Args, Plan, args::SourceArg, plan::Usage, record::RecordArgs, surroundings::Surroundings},
+    cli::{
+        Args, Plan, args::SourceArg, plan::Usage, record::RecordArgs, surroundings::Surroundings,
+        tree::TargetArg,
+    },
     clock::Clock,
     column::{REPORTS, Report, Scope},
     engine::{self, Failure},
     rate::{self, Row, Span},
     sample::{Facts, Host, Sample, Want},
     sink::recording::Counters,
-    source::{Source, SourceError, procfs, replay::ReplaySource},
+    source::{
+        Source, SourceError,
+        procfs::{self, node::Tree},
+        replay::ReplaySource,
+    },
 };
 use std::{
     ffi::OsString,
-    mem,
+    io, mem,
     os::fd::OwnedFd,
     path::Path,
     time::{Duration, Instant},
@@ -25,16 +32,32 @@ pub struct Counted {
     before: Option<Sample>,
     now: Sample,
     span: Option<Span>,
+    /// The tree of the sample before.
+    tree: Option<Tree>,
+    /// Whether trees are of processes.
+    processes: bool,
 }
 
 impl Counted {
     /// Opens the source that the options ask for, with the clock that goes with it. Where there is nothing to make reports
     /// of, that is said, and only the tree is recorded.
     pub fn open(args: &RecordArgs) -> Result<(Counted, Clock), Failure> {
+        let processes = args.tree.target == TargetArg::Process;
         let nothing = |clock| {
             let source: Box<dyn Source> =
                 Box::new(Nothing(procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref())));
-            (Counted { source, reports: None, before: None, now: Sample::default(), span: None }, clock)
+            (
+                Counted {
+                    source,
+                    reports: None,
+                    before: None,
+                    now: Sample::default(),
+                    span: None,
+                    tree: None,
+                    processes,
+                },
+                clock,
+            )
         };
         if args.reports == "-" {
             // Instants that are played back bring their time with them.
@@ -44,7 +67,7 @@ impl Counted {
             };
             return Ok(nothing(clock));
         }
-        let plan = plan(args).map_err(|usage| Failure::System(std::io::Error::other(usage.to_string())))?;
+        let plan = plan(args).map_err(|usage| Failure::System(io::Error::other(usage.to_string())))?;
         let copy = args.tree.procfs != Path::new(procfs::PROC_ROOT);
         let opened = engine::open_source(&plan).and_then(|(mut source, clock)| {
             if copy {
@@ -64,7 +87,18 @@ impl Counted {
             eprintln!("kpidstat: {note}");
         }
         let reports = Some(plan.reports);
-        Ok((Counted { source, reports, before: None, now: Sample::default(), span: None }, clock))
+        Ok((
+            Counted {
+                source,
+                reports,
+                before: None,
+                now: Sample::default(),
+                span: None,
+                tree: None,
+                processes,
+            },
+            clock,
+        ))
     }
 
     /// The reports that can be made.
@@ -102,6 +136,13 @@ impl Counted {
         }
     }
 
+    /// The tree of the sample's processes, where it says everything of them; `root` has whatever else is asked of them.
+    pub fn tree(&self, root: &Path) -> Option<io::Result<Tree>> {
+        let told = self.now.tasks.iter().any(|task| task.control.is_ok());
+        let before = self.before.as_ref().map(|sample| sample.tasks.as_slice()).zip(self.tree.as_ref());
+        (told && self.processes).then(|| Tree::of(root, &self.now.tasks, self.source.host(), before))
+    }
+
     /// Keeps the chosen processes and threads.
     pub fn keep(&mut self, chosen: impl Fn(u32) -> bool) {
         let known = self.before.as_ref();
@@ -111,6 +152,12 @@ impl Counted {
         };
         self.now.tasks.retain(|task| chosen(task.key.tgid) || task.key.tid != 0 && chosen(task.key.tid));
         self.now.departed.retain(|task| was(task.key.tgid) || chosen(task.key.tgid) || chosen(task.ppid));
+        let departed = &self.now.departed;
+        let ended = |tgid: u32| departed.iter().any(|task| task.key.tgid == tgid);
+        self.now.connections.retain(|one| {
+            let tgid = one.key.owner.tgid;
+            was(tgid) || chosen(tgid) || ended(tgid)
+        });
     }
 
     /// The sample, compared with the one before.
@@ -130,8 +177,9 @@ impl Counted {
         Some(Counters { before, now, rows })
     }
 
-    /// The sample was written: it is the one before from now on.
-    pub fn done(&mut self) {
+    /// The sample was written: it and its tree are those before from now on.
+    pub fn done(&mut self, tree: Tree) {
+        self.tree = Some(tree);
         let fresh = self.before.take().unwrap_or_default();
         self.before = Some(mem::replace(&mut self.now, fresh));
     }
@@ -145,7 +193,13 @@ fn plan(args: &RecordArgs) -> Result<Plan, Usage> {
         SourceArg::Proc => "proc",
     };
     let mut words: Vec<OsString> = vec!["kpidstat".into()];
-    words.push(format!("-{}", args.reports.replace('c', "")).into());
+    let letters = args.reports.replace(['c', 'D'], "");
+    if !letters.is_empty() {
+        words.push(format!("-{letters}").into());
+    }
+    if args.reports.contains('D') {
+        words.push("--delay".into());
+    }
     words.extend(["--source".into(), source.into()]);
     let around = Surroundings {
         terminal_rows: None,
@@ -162,11 +216,19 @@ fn plan(args: &RecordArgs) -> Result<Plan, Usage> {
     let asked = Args::try_read(words).map_err(|error| Usage::new(error.to_string()))?;
     let mut plan = Plan::new(&asked, &around)?;
     plan.want.facts |= Facts::CMDLINE | Facts::USER | Facts::TOTAL_CPU | Facts::MEM_TOTAL;
+    // With these the iterator says what the files of every process would.
+    plan.want.facts |= Facts::CONTROL | Facts::DELAYS | Facts::FRESH_NAMES;
     if args.reports.contains('c') {
         plan.want.facts |= Facts::CGROUP;
         plan.reports.extend(REPORTS.iter().filter(|report| report.needs() == Facts::CGROUP));
     }
-    plan.want.threads = args.tree.target == crate::cli::tree::TargetArg::Thread;
+    if plan.want.facts.has(Facts::TRAFFIC) {
+        plan.want.facts |= Facts::CONNECTIONS;
+        if plan.want.facts.has(Facts::CGROUP) {
+            plan.want.facts |= Facts::CONNECTION_GROUPS;
+        }
+    }
+    plan.want.threads = args.tree.target == TargetArg::Thread;
     plan.reports.retain(|report| report.scope == Scope::Task);
     Ok(plan)
 }

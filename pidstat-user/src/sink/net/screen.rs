@@ -59,7 +59,7 @@ impl Sink for Screen {
         text.extend_from_slice(self.title.as_bytes());
         text.push(b'\n');
         let header_at = text.len();
-        self.table.header("", &mut text);
+        self.table.header("", frame.origin.net_approximate, &mut text);
         let header_end = text.len();
         for line in self.window(frame.lines, fits) {
             self.table.row(line, "", &mut text);

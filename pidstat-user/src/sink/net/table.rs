@@ -42,12 +42,16 @@ impl Table {
     }
 
     /// Writes the titles.
-    pub(super) fn header(&self, stamp: &str, out: &mut Vec<u8>) {
+    ///
+    /// Those of figures that may lack something begin with `~`.
+    pub(super) fn header(&self, stamp: &str, approximate: bool, out: &mut Vec<u8>) {
         let _ = write!(out, "{stamp:<STAMP_WIDTH$}");
         for figure in &self.columns.figures {
             let width = figure.width;
             let _ = if figure.unit == Unit::Text {
                 write!(out, "  {:<width$}", figure.head, width = width - 2)
+            } else if approximate && figure.is_of_traffic() {
+                write!(out, "{:>width$}", format!("~{}", figure.head))
             } else {
                 write!(out, "{:>width$}", figure.head)
             };
@@ -127,7 +131,8 @@ impl Sink for Table {
     fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
         let stamp = self.times.time(frame.now_epoch_ns);
         out.push(b'\n');
-        self.header(&self.times.time(frame.before_epoch_ns), out);
+        let approximate = frame.origin.net_approximate;
+        self.header(&self.times.time(frame.before_epoch_ns), approximate, out);
         for line in frame.lines {
             self.row(line, &stamp, out);
         }

@@ -53,35 +53,45 @@ fn kind(column: &Column) -> &'static str {
 }
 
 /// The rows of one sample on their way into `record`. Whoever makes them holds the transaction.
-pub struct Rows<'a> {
+pub struct Rows<'a, 'v> {
     insert: CachedStatement<'a>,
-    columns: usize,
+    /// What the statement is bound to.
+    bound: Vec<&'v Value>,
     written: u64,
 }
 
-impl<'a> Rows<'a> {
+/// What a parameter is bound to that was not bound yet.
+const NONE: &Value = &Value::Missing(Missing::NotAsked);
+
+impl<'a, 'v> Rows<'a, 'v> {
     /// Begins the sample of the moment `ts`, in seconds since the epoch.
     ///
     /// # Errors
     /// What SQLite said: the tables are not those of `fields`.
-    pub fn new(connection: &'a Connection, columns: &[Column], ts: f64) -> rusqlite::Result<Rows<'a>> {
+    pub fn new(connection: &'a Connection, columns: &[Column], ts: f64) -> rusqlite::Result<Rows<'a, 'v>> {
         let names: String = columns.iter().map(|column| format!(",{}", column.name)).collect();
         let marks = ",?".repeat(columns.len());
         let mut insert =
             connection.prepare_cached(&format!("INSERT INTO record(ts{names}) VALUES (?{marks})"))?;
+        // The statement may have been used before.
+        insert.clear_bindings();
         insert.raw_bind_parameter(1, ts)?;
-        Ok(Rows { insert, columns: columns.len(), written: 0 })
+        Ok(Rows { insert, bound: vec![NONE; columns.len()], written: 0 })
     }
 
     /// Adds a row: a value for each column, in order. Those that are left out at the end are null.
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn add<'v>(&mut self, values: impl IntoIterator<Item = &'v Value>) -> rusqlite::Result<()> {
-        const NONE: &Value = &Value::Missing(Missing::NotAsked);
+    pub fn add(&mut self, values: impl IntoIterator<Item = &'v Value>) -> rusqlite::Result<()> {
         let mut values = values.into_iter();
-        for at in 0..self.columns {
-            self.insert.raw_bind_parameter(at + 2, values.next().unwrap_or(NONE))?;
+        for (at, bound) in self.bound.iter_mut().enumerate() {
+            let value = values.next().unwrap_or(NONE);
+            // Neighbours have much in common, and what is bound stays so.
+            if *bound != value {
+                self.insert.raw_bind_parameter(at + 2, value)?;
+                *bound = value;
+            }
         }
         self.insert.raw_execute()?;
         self.written += 1;

@@ -1,7 +1,7 @@
 //! Writes whole samples into a recording: all its tables in one transaction, or none of them.
 
-use super::{File, Rows, Usual, exited, rate, record, sample, seconds};
-use crate::{column::Report, sample::node::Column, sink::recording::Taken};
+use super::{File, Rows, Usual, connection, exited, rate, record, sample, seconds};
+use crate::{column::Report, rate::stirred::stirred, sample::node::Column, sink::recording::Taken};
 use std::path::Path;
 
 /// A recording under way.
@@ -27,10 +27,11 @@ impl Recorder {
         let mut file = File::open(path)?;
         file.with(|connection| record::create(connection, columns, meta))?;
         if let Some(reports) = reports {
-            file.atomically(|connection| {
-                sample::create(connection)?;
-                exited::create(connection)?;
-                rate::create(connection, reports)
+            file.atomically(|database| {
+                sample::create(database)?;
+                exited::create(database)?;
+                connection::create(database)?;
+                rate::create(database, reports)
             })?;
         }
         Ok(Recorder { file, reports: reports.map(Into::into), continued: false })
@@ -43,17 +44,22 @@ impl Recorder {
     pub fn write(&mut self, taken: &Taken<'_>) -> Usual<()> {
         let (continued, reports) = (self.continued, self.reports.as_deref());
         let ts = seconds(taken.epoch_ns);
-        self.file.atomically(|connection| {
+        self.file.atomically(|database| {
             if !taken.is_empty() {
-                let mut rows = Rows::new(connection, taken.columns, ts)?;
+                let mut rows = Rows::new(database, taken.columns, ts)?;
                 for row in taken.rows() {
                     rows.add(row.iter().copied())?;
                 }
             }
             if let (Some(counters), Some(reports)) = (&taken.counters, reports) {
-                let number = sample::write(connection, counters.before.filter(|_| continued), counters.now)?;
-                rate::write(connection, (number, ts), reports, &counters.rows)?;
-                exited::write(connection, (number, ts), counters.now)?;
+                let number = sample::write(database, counters.before.filter(|_| continued), counters.now)?;
+                rate::write(database, (number, ts), reports, &counters.rows)?;
+                connection::write(
+                    database,
+                    (number, ts),
+                    &stirred(counters.before, counters.now, !continued),
+                )?;
+                exited::write(database, (number, ts), counters.now)?;
             }
             Ok(())
         })?;

@@ -5,8 +5,8 @@ use super::{
     record::Records,
 };
 use crate::sample::{
-    Comm, Cpu, Delays, Facts, Faults, Io, Memory, Missing, Reading, Sched, Switches, Task, TaskKey, Traffic,
-    Want,
+    Comm, Control, Cpu, Delays, Facts, Faults, Io, Memory, Missing, Reading, Sched, Switches, Task, TaskKey,
+    Traffic, Want,
 };
 use pidstat_common::task::{Group, TaskOffsets, Thread, kind};
 
@@ -296,6 +296,9 @@ fn process_row(thread: &Thread, group: &Group, shape: &Shape) -> Task {
     if want.facts.has(Facts::IO) {
         task.io = io_of(&group.io, shape);
     }
+    if want.facts.has(Facts::CONTROL) {
+        task.control = control_of(thread, group, shape);
+    }
     add_counters(&mut task, thread, shape);
     task
 }
@@ -380,6 +383,24 @@ fn sched_of(thread: &Thread, shape: &Shape) -> Reading<Sched> {
 
 fn switches_of(thread: &Thread) -> Switches {
     Switches { voluntary: thread.nvcsw, involuntary: thread.nivcsw }
+}
+
+fn control_of(thread: &Thread, group: &Group, shape: &Shape) -> Reading<Control> {
+    if shape.offsets.sig_pgrp == 0 {
+        return Err(Missing::NotInKernel);
+    }
+    // Both stand above these in the kernel.
+    const PRIORITY_0: i32 = 100;
+    const NICE_0: i32 = 120;
+    Ok(Control {
+        group: group.pgrp,
+        session: group.session,
+        terminal: group.tty_nr,
+        foreground: group.tpgid.cast_signed(),
+        flags: thread.flags,
+        priority: thread.prio.cast_signed() - PRIORITY_0,
+        nice: thread.static_prio.cast_signed() - NICE_0,
+    })
 }
 
 pub fn io_of(counters: &[u64; 7], shape: &Shape) -> Reading<Io> {

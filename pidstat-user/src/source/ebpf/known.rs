@@ -28,7 +28,7 @@ pub struct Known {
     uid: u32,
     /// Whether the names below were ever looked up.
     named: bool,
-    /// Run time when the worker's name was read.
+    /// Run time when a name that can change by itself was read.
     named_at_ns: u64,
     user: Option<Rc<str>>,
     cmdline: Option<Rc<[u8]>>,
@@ -199,13 +199,16 @@ impl Known {
         (reader, users): (&mut Reader, &mut Users),
     ) {
         let changed = !self.named || self.exec_id != sum.exec_id || self.comm != row.comm;
+        let fresh = facts.has(Facts::FRESH_NAMES);
+        let ran = self.named_at_ns != sum.run_ns;
         if changed {
             (self.named, self.exec_id, self.comm) = (true, sum.exec_id, row.comm);
-            if facts.has(Facts::CMDLINE) && !row.kernel_thread {
-                self.cmdline = reader.cmdline(sum.tgid);
-            }
         }
-        if row.kernel_thread && (changed || again && sum.worker && self.named_at_ns != sum.run_ns) {
+        if facts.has(Facts::CMDLINE) && !row.kernel_thread && (changed || fresh && ran) {
+            self.named_at_ns = sum.run_ns;
+            self.cmdline = reader.cmdline(sum.tgid);
+        }
+        if row.kernel_thread && (changed || (again || fresh) && sum.worker && ran) {
             self.named_at_ns = sum.run_ns;
             self.long_name = reader.name(sum.tgid).filter(|name| **name != *row.comm.as_bytes());
         }

@@ -66,7 +66,7 @@ impl Net {
         options: Options,
     ) -> Result<Net, Reason> {
         if choice == NetChoice::Pcap {
-            return Err(Reason::Other("packets are not captured by this version".into()));
+            return Err(Reason::Other("packets are captured without eBPF".into()));
         }
         let mut passed_over = Vec::new();
         let mut last = None;
@@ -348,7 +348,7 @@ fn walk_once(iter: &IterProgram) -> Result<IterLink, Reason> {
 }
 
 /// Whether a process of our PID namespace still has its number; a zombie has.
-fn process_exists(pid: u32) -> bool {
+pub(in crate::source) fn process_exists(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };
     // SAFETY: signal 0 is never delivered; the call takes no pointers.
     unsafe { libc::kill(pid, 0) == 0 || *libc::__errno_location() != libc::ESRCH }

@@ -73,9 +73,12 @@ impl Walk {
         traffic: Reading<Traffic>,
     ) -> Result<(Walk, Option<Result<Exits, Reason>>), Reason> {
         let mut asked = if want.sum_threads { want::DEAD | want::OWN_IO } else { 0 };
-        for (fact, bit) in
-            [(Facts::IO, want::IO), (Facts::DELAYS, want::DELAYS), (Facts::CGROUP, want::CGROUP)]
-        {
+        for (fact, bit) in [
+            (Facts::IO, want::IO),
+            (Facts::DELAYS, want::DELAYS),
+            (Facts::CGROUP, want::CGROUP),
+            (Facts::CONTROL, want::CONTROL),
+        ] {
             if want.facts.has(fact) {
                 asked |= bit;
             }

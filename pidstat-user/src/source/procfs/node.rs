@@ -4,6 +4,8 @@
 //! for, once, so that a query which selects by `stat` opens no other file, and an answer of three processes opens theirs
 //! only.
 //!
+//! Where the kernel has handed the figures over already, [`Tree::of`] makes the same of them and opens no file at all.
+//!
 //! The flat table of the tree, which recordings hold and SQL reads, has the columns of [`columns`] and a row for every node
 //! of [`Tree::flat`]; the cell of both is [`Tree::value`]:
 //!
@@ -21,6 +23,7 @@
 //! ```
 
 mod branch;
+mod given;
 mod members;
 mod parse;
 
@@ -34,9 +37,9 @@ use crate::sample::{
 };
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::{HashMap, HashSet},
     io,
     path::Path,
+    rc::Rc,
 };
 
 pub use crate::sample::node::columns;
@@ -79,8 +82,11 @@ pub struct Tree {
 struct Node {
     at: Place,
     children: Vec<NodeId>,
-    members: [OnceCell<Box<[Value]>>; Member::ALL.len()],
+    members: Members,
 }
+
+/// The members that were looked at; shared with the tree of the sample before, where nothing changed.
+type Members = [OnceCell<Rc<[Value]>>; Member::ALL.len()];
 
 impl Tree {
     /// Reads `stat` of everything below a proc directory: `/proc`, or a copy of one. A process that ends meanwhile, or
@@ -94,18 +100,12 @@ impl Tree {
     pub fn read(root: &Path, target: Target) -> io::Result<Tree> {
         let mut files = Files::open(root)?;
         let places = places(&mut files, target)?;
-        let mut tree = Tree {
-            files: RefCell::new(files),
-            target,
-            nodes: Vec::with_capacity(places.len()),
-            roots: Vec::new(),
-            unread: Default::default(),
-        };
+        let mut tree = Tree::empty(files, target, places.len());
         for at in places {
             let node = Node { at, children: Vec::new(), members: Default::default() };
             match tree.load(&node, Member::Stat) {
                 Ok(stat) if stat[0].integer().is_some() => {
-                    let _ = node.members[Member::Stat as usize].set(stat);
+                    let _ = node.members[Member::Stat as usize].set(stat.into());
                     tree.nodes.push(node);
                 }
                 Ok(_) => {}
@@ -114,6 +114,17 @@ impl Tree {
         }
         tree.link();
         Ok(tree)
+    }
+
+    /// A tree of nothing yet.
+    fn empty(files: Files, target: Target, room: usize) -> Tree {
+        Tree {
+            files: RefCell::new(files),
+            target,
+            nodes: Vec::with_capacity(room),
+            roots: Vec::new(),
+            unread: Default::default(),
+        }
     }
 
     /// Leaves the node of a number out, and with it nothing else: its children become roots.
@@ -154,10 +165,11 @@ impl Tree {
     pub fn values(&self, node: NodeId, member: Member) -> &[Value] {
         let node = self.node(node);
         node.members[member as usize].get_or_init(|| {
-            self.load(node, member).unwrap_or_else(|why| {
+            let values = self.load(node, member).unwrap_or_else(|why| {
                 self.count(member, why);
                 vec![Value::Missing(why); member.width()].into()
-            })
+            });
+            values.into()
         })
     }
 
@@ -168,11 +180,11 @@ impl Tree {
 
     /// These nodes and all their descendants, each once, every parent before its children: the rows of the flat table.
     pub fn flat(&self, nodes: &[NodeId]) -> Vec<NodeId> {
-        let mut seen = HashSet::new();
-        let mut flat = Vec::new();
+        let mut seen = vec![false; self.nodes.len()];
+        let mut flat = Vec::with_capacity(self.nodes.len());
         let mut stack: Vec<NodeId> = nodes.iter().rev().copied().collect();
         while let Some(node) = stack.pop() {
-            if seen.insert(node) {
+            if !std::mem::replace(&mut seen[node.0 as usize], true) {
                 flat.push(node);
                 stack.extend(self.children(node).iter().rev());
             }
@@ -226,12 +238,15 @@ impl Tree {
 
     /// Finds everybody's parent.
     fn link(&mut self) {
-        // Of two nodes with one number, which no kernel shows, the last is the parent.
-        let numbers: HashMap<u32, NodeId> = self.ids().map(|id| (self.number(id), id)).collect();
+        let mut numbers: Vec<(u32, NodeId)> = self.ids().map(|id| (self.number(id), id)).collect();
+        numbers.sort_by_key(|(number, _)| *number);
         self.roots.clear();
         for id in self.ids() {
-            match numbers.get(&self.parent_number(id)) {
-                Some(parent) => self.nodes[parent.0 as usize].children.push(id),
+            let parent = self.parent_number(id);
+            // Of two nodes with one number, which no kernel shows, the last is the parent.
+            let after = numbers.partition_point(|(number, _)| *number <= parent);
+            match numbers[..after].last().filter(|(number, _)| *number == parent) {
+                Some((_, parent)) => self.nodes[parent.0 as usize].children.push(id),
                 None => self.roots.push(id),
             }
         }

@@ -1,5 +1,6 @@
 //! Samples from our own tables.
 
+use super::connections::Connections;
 use crate::sample::{
     Comm, Missing, Origin, Sample, System, Task, TaskKey,
     stored::{self, FIELDS, Field, Stored},
@@ -14,6 +15,8 @@ pub struct Own {
     fields: Vec<&'static Field>,
     last: i64,
     tasks: BTreeMap<TaskKey, Task>,
+    /// If it has connections.
+    connections: Option<Connections>,
     /// What was passed of earlier boots: the time since boot goes on, so that nothing is compared across a boot.
     boots_ns: u64,
     before_ns: u64,
@@ -37,6 +40,7 @@ impl Own {
             fields,
             last: i64::MIN,
             tasks: BTreeMap::new(),
+            connections: Connections::new(connection)?,
             boots_ns: 0,
             before_ns: 0,
             words: Words::default(),
@@ -97,6 +101,9 @@ impl Own {
         }
         sample.departed.sort_by_key(|task| task.key);
         sample.tasks.extend(self.tasks.values().cloned());
+        if let Some(connections) = &mut self.connections {
+            connections.next(connection, (id, whole, self.boots_ns), &mut sample.connections)?;
+        }
         Ok(Some(sample))
     }
 
@@ -129,8 +136,13 @@ impl Own {
 
     /// A key of a later boot is another one.
     fn moved(&self, key: TaskKey) -> TaskKey {
-        TaskKey { start_ticks: key.start_ticks.saturating_add(self.boots_ns / START_TICK_NS), ..key }
+        moved(key, self.boots_ns)
     }
+}
+
+/// A key that is not one of an earlier boot's.
+pub(super) fn moved(key: TaskKey, boots_ns: u64) -> TaskKey {
+    TaskKey { start_ticks: key.start_ticks.saturating_add(boots_ns / START_TICK_NS), ..key }
 }
 
 /// Words that a live source knows when it is built; a recording has few, and a hostile one gets no more of them kept.

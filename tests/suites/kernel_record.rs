@@ -1,0 +1,354 @@
+//! Recordings of the running kernel: the tables have what /proc, senders and wait4 say.
+//!
+//! Needs root. Where eBPF does not load, these tests fail: there is no skipping.
+
+use pidstat_tests::tool;
+use rusqlite::{Connection, types::Value};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::{fd::FromRawFd as _, unix::process::CommandExt as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Ends a child whatever happens.
+struct Ended(Child);
+
+impl Ended {
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that sleeps, after `before` was done in it.
+fn sleeper(mut before: impl FnMut() + Send + Sync + 'static) -> Ended {
+    let mut command = Command::new("sleep");
+    // SAFETY: what the tests pass are plain system calls.
+    unsafe {
+        command.arg("600").pre_exec(move || {
+            before();
+            Ok(())
+        });
+    }
+    Ended(command.spawn().expect("sleep"))
+}
+
+/// The fields of `stat` that Procpath's table has, by splitting the line: 1 to 24 and 42 to 44.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let line = String::from_utf8_lossy(&line).into_owned();
+    let (open, close) = (line.find(" (")?, line.rfind(") ")?);
+    let mut fields = vec![line[..open].to_owned(), line[open + 2..close].to_owned()];
+    let rest: Vec<&str> = line[close + 2..].split_whitespace().collect();
+    fields.extend(rest[..22].iter().chain(&rest[39..42]).map(|word| (*word).to_owned()));
+    Some(fields)
+}
+
+fn cmdline(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
+}
+
+/// The values of `stat`, and the command line.
+type Row = (Vec<String>, String);
+
+/// Every process, with its `schedstat`, which moves whenever it runs.
+fn everybody() -> BTreeMap<u32, (Row, String)> {
+    let pids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ran = |pid| fs::read_to_string(format!("/proc/{pid}/schedstat")).ok();
+    pids.filter_map(|pid| Some((pid, ((stat(pid)?, cmdline(pid)), ran(pid)?)))).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The rows of the last sample.
+fn recorded(file: &Path) -> BTreeMap<u32, Row> {
+    let database = Connection::open(file).unwrap();
+    let names: Vec<String> = database
+        .prepare("SELECT name FROM pragma_table_info('record') WHERE name LIKE 'stat_%'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let sql = format!(
+        "SELECT cmdline, {} FROM record WHERE ts = (SELECT max(ts) FROM record) ORDER BY record_id",
+        names.join(", ")
+    );
+    let mut rows = database.prepare(&sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| {
+        let stat: Vec<String> = (1..=names.len()).map(|at| text(&row.get(at).unwrap())).collect();
+        Ok((stat[0].parse().unwrap(), (stat, row.get(0)?)))
+    };
+    rows.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_row_is_what_its_files_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.sqlite");
+    let (mut master, mut slave) = (0, 0);
+    // SAFETY: openpty fills the two numbers; nothing else is asked for.
+    let done = unsafe {
+        libc::openpty(
+            &raw mut master,
+            &raw mut slave,
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            std::ptr::null(),
+        )
+    };
+    assert_eq!(done, 0);
+    // SAFETY: both are new descriptors that nothing else owns.
+    let _terminal = unsafe { (fs::File::from_raw_fd(master), fs::File::from_raw_fd(slave)) };
+    // SAFETY: plain system calls of the child itself, each with valid arguments.
+    let kept = unsafe {
+        [
+            sleeper(|| {}),
+            sleeper(|| {
+                libc::setsid();
+            }),
+            sleeper(|| {
+                libc::setpgid(0, 0);
+                libc::setpriority(libc::PRIO_PROCESS, 0, 7);
+            }),
+            sleeper(move || {
+                libc::setsid();
+                libc::ioctl(slave, libc::TIOCSCTTY, 0);
+            }),
+            sleeper(|| {
+                let fifo = libc::sched_param { sched_priority: 5 };
+                libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const fifo);
+            }),
+        ]
+    };
+    let zombie = Ended(Command::new("true").spawn().unwrap());
+    let stopped = sleeper(|| {});
+    // SAFETY: stops a child that was not waited for.
+    unsafe { libc::kill(stopped.pid().cast_signed(), libc::SIGSTOP) };
+    thread::sleep(Duration::from_millis(300));
+    let before = everybody();
+    let ended = tool::run(&["record", "-d", file.to_str().unwrap(), "-r", "1", "--source", "ebpf"]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let after = everybody();
+    let rows = recorded(&file);
+    let mut compared = 0;
+    for (pid, was) in before.iter().filter(|(pid, was)| after.get(pid) == Some(was)) {
+        assert_eq!(rows.get(pid), Some(&was.0), "{pid}");
+        compared += 1;
+    }
+    println!("{compared} of {} processes stood still", before.len());
+    for pid in kept.iter().chain([&zombie, &stopped]).map(Ended::pid) {
+        assert_eq!(rows.get(&pid), before.get(&pid).map(|was| &was.0), "{pid}");
+    }
+    let field = |process: &Ended, at: usize| rows[&process.pid()].0[at].clone();
+    // The comparison was not of zeros.
+    assert_eq!(field(&kept[1], 5), kept[1].pid().to_string());
+    assert_eq!((field(&kept[2], 4), field(&kept[2], 18)), (kept[2].pid().to_string(), "7".to_owned()));
+    assert!(field(&kept[3], 6).parse::<u32>().unwrap() >= 136 << 8, "{}", field(&kept[3], 6));
+    assert_eq!(field(&kept[3], 7), kept[3].pid().to_string());
+    assert_eq!((field(&kept[0], 7), field(&kept[4], 17)), ("-1".to_owned(), "-6".to_owned()));
+    assert_eq!((field(&zombie, 2), field(&stopped, 2)), ("Z".to_owned(), "T".to_owned()));
+}
+
+/// Renames itself in place, without an exec, whenever a line comes.
+const RENAMES: &str = "
+import ctypes, sys
+libc = ctypes.CDLL(None)
+name = ctypes.c_void_p.in_dll(libc, 'program_invocation_name').value
+print('ready', flush=True)
+for line in sys.stdin:
+    ctypes.memmove(name, line.strip().encode(), 7)
+    print('done', flush=True)
+";
+
+#[test]
+fn a_command_line_that_changes_without_an_exec_is_recorded_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.sqlite");
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", RENAMES]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut renames = Ended(command.spawn().unwrap());
+    let mut says = BufReader::new(renames.0.stdout.take().unwrap()).lines();
+    let mut told = renames.0.stdin.take().unwrap();
+    says.next().unwrap().unwrap();
+    let arguments = ["record", "-d", file.to_str().unwrap(), "-i", "0.1", "--source", "ebpf"];
+    let _recorder = Ended(tool::command(&arguments).spawn().unwrap());
+    let query =
+        format!("SELECT DISTINCT substr(cmdline, 1, 7) FROM record WHERE stat_pid = {}", renames.pid());
+    let names = || -> Vec<String> {
+        let Ok(database) = Connection::open(&file) else { return Vec::new() };
+        database.busy_timeout(Duration::from_secs(5)).unwrap();
+        let Ok(mut names) = database.prepare(&query) else { return Vec::new() };
+        names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let until = |wanted: &[&str]| {
+        let end = Instant::now() + Duration::from_secs(30);
+        while names() != wanted {
+            assert!(Instant::now() < end, "{:?} instead of {wanted:?}", names());
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until(&["/usr/bi"]);
+    for (name, wanted) in
+        [("first..", &["/usr/bi", "first.."][..]), ("second.", &["/usr/bi", "first..", "second."])]
+    {
+        writeln!(told, "{name}").unwrap();
+        says.next().unwrap().unwrap();
+        until(wanted);
+    }
+}
+
+/// What a process moved by its own account: sent and received bytes.
+type Moved = BTreeMap<u32, (i64, i64)>;
+
+/// Runs a workload and gives the lines `PID tx rx ...` of its processes.
+fn moved(case: &str, family: &str, into: &mut Moved) {
+    let netload = tool::kpidstat().with_file_name("netload");
+    let load = Command::new(netload).args([case, family]).stdin(Stdio::null()).output().expect("netload");
+    assert!(load.status.success(), "{case}: {}", String::from_utf8_lossy(&load.stderr));
+    for line in String::from_utf8_lossy(&load.stdout).lines() {
+        let numbers: Vec<i64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+        into.insert(u32::try_from(numbers[0]).unwrap(), (numbers[1], numbers[2]));
+    }
+}
+
+/// Sums of a table by process, of the processes that are asked for.
+fn sums(database: &Connection, table: &str, of: &Moved) -> Moved {
+    let sql = format!("SELECT pid, sum(tx_bytes), sum(rx_bytes) FROM {table} GROUP BY pid");
+    let mut sums = database.prepare(&sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, (row.get(1)?, row.get(2)?)));
+    sums.query_map([], row).unwrap().map(Result::unwrap).filter(|(pid, _)| of.contains_key(pid)).collect()
+}
+
+/// Sums of what a replay prints, by process; `rows` finds a sample's rows, `number` a row's process.
+fn replayed(
+    arguments: &[&str],
+    of: &Moved,
+    rows: fn(&serde_json::Value) -> &serde_json::Value,
+    number: fn(&serde_json::Value) -> Option<u64>,
+) -> Moved {
+    let printed = tool::run(arguments);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let mut sums = Moved::new();
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        for row in rows(&sample).as_array().unwrap() {
+            let Some(pid) = number(row).and_then(|pid| u32::try_from(pid).ok()) else { continue };
+            let sum = sums.entry(pid).or_default();
+            sum.0 += row["tx_bytes"].as_i64().unwrap();
+            sum.1 += row["rx_bytes"].as_i64().unwrap();
+        }
+    }
+    sums.retain(|pid, _| of.contains_key(pid));
+    sums
+}
+
+#[test]
+fn traffic_connections_and_ended_processes_are_in_the_tables_and_in_what_is_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.sqlite");
+    let path = file.to_str().unwrap();
+    let mut recorder =
+        Ended(tool::command(&["record", "-d", path, "-i", "0.2", "--source", "ebpf"]).spawn().unwrap());
+    let count = |sql: &str| -> i64 {
+        let Ok(database) = Connection::open(&file) else { return 0 };
+        database.busy_timeout(Duration::from_secs(5)).unwrap();
+        database.query_row(sql, [], |row| row.get(0)).unwrap_or(0)
+    };
+    let end = Instant::now() + Duration::from_secs(30);
+    while count("SELECT count(*) FROM sample") == 0 {
+        assert!(Instant::now() < end, "no sample came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut told = Moved::new();
+    for (case, family) in [("stream", "4"), ("short", "6"), ("sendfile", "4"), ("udp", "6")] {
+        moved(case, family, &mut told);
+    }
+    assert_eq!(told.len(), 8, "{told:?}");
+    let mut codes = BTreeMap::new();
+    for (script, code) in [("exit 7", 7), ("kill -9 $$", 137), ("exec true", 0)] {
+        let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        codes.insert(child.id(), code);
+        child.wait().unwrap();
+    }
+    // A process is freed, and its record sent, up to a third of a second after its end.
+    let samples = count("SELECT count(*) FROM sample");
+    while count("SELECT count(*) FROM sample") < samples + 8 {
+        assert!(Instant::now() < end + Duration::from_secs(60), "no more samples came");
+        thread::sleep(Duration::from_millis(50));
+    }
+    // SAFETY: a child that was not waited for.
+    unsafe { libc::kill(recorder.pid().cast_signed(), libc::SIGTERM) };
+    assert_eq!(recorder.0.wait().unwrap().code(), Some(0));
+    let database = Connection::open(&file).unwrap();
+    for table in ["network", "connection", "exited"] {
+        assert_eq!(sums(&database, table, &told), told, "{table}");
+    }
+    // Each connection ended once, in its last row, with all that it moved.
+    let odd: i64 = database
+        .query_row(
+            "SELECT count(*) FROM (SELECT sum(closed) ends, sum(tx_bytes) gains, max(total_tx_bytes) whole, max(sample_id) last,
+                max(iif(closed, sample_id, 0)) ended FROM connection WHERE comm = 'netload' AND remote_address IS NOT NULL
+                GROUP BY cookie, pid) WHERE ends <> 1 OR gains <> whole OR ended <> last",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(odd, 0);
+    // `short` opens 1009 connections; each has two ends.
+    let ends =
+        "SELECT count(DISTINCT cookie) FROM connection WHERE comm = 'netload' AND local_address = '::1'
+        AND protocol = 'tcp' AND tx_bytes > 0";
+    assert!(count(ends) >= 1_500, "{}", count(ends));
+    for (pid, code) in codes {
+        let said: Vec<i64> = database
+            .prepare("SELECT exit_code FROM exited WHERE pid = ?")
+            .unwrap()
+            .query_map([pid], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(said, [code], "{pid}");
+    }
+    let word = |row: &serde_json::Value| row["PID"].as_str()?.parse().ok();
+    let number = |row: &serde_json::Value| row["pid"].as_u64();
+    let report = replayed(
+        &["--replay", path, "-n", "-o", "ndjson"],
+        &told,
+        |sample| &sample["task-network-load"],
+        word,
+    );
+    assert_eq!(report, told, "the report");
+    for by in ["process", "connection"] {
+        let rows = replayed(
+            &["net", "--replay", path, "--by", by, "-o", "ndjson"],
+            &told,
+            |sample| &sample["rows"],
+            number,
+        );
+        assert_eq!(rows, told, "net --by {by}");
+    }
+    // What ended in samples that are passed by is in the next report.
+    let coarse =
+        replayed(&["net", "--replay", path, "-o", "ndjson", "1"], &told, |sample| &sample["rows"], number);
+    assert_eq!(coarse, told, "net with an interval");
+}

@@ -311,7 +311,11 @@ fn head(quick: bool) -> Result<String> {
          sample is (T(k) - T(1)) / (k - 1), T(n) being the time used when the n-th report was out. Before every sample \
          a neighbour on the same CPU walks 96 MiB of memory, so that the caches are cold, as they are on a busy \
          machine once a second.{} System calls are the difference of two runs under strace -f -c. Elapsed times suffer from \
-         whatever else the machine does; CPU times hardly do.\n\n",
+         whatever else the machine does; CPU times hardly do.\n\n\
+         What watching costs others: a game is played alone, with the watcher, and alone again, on one CPU, many times; the \
+         change is that of each triple, and the figure the median of them. Nobody's changes are what chance makes. The \
+         players' time has the kernel's work on their behalf in it, counting and capturing included; the watcher's own \
+         time is beside it. Promises of this kind bind the whole bench alone: a quick one has too few rounds.\n\n",
         date.trim_end(),
         kib >> 20,
         kernel.trim_end(),

@@ -6,6 +6,7 @@ pub mod ioprio;
 pub mod procfs;
 pub mod recording;
 pub mod replay;
+pub mod sockdiag;
 pub mod taskstats;
 
 use crate::{

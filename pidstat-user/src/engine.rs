@@ -1,26 +1,20 @@
 //! The loop: sample, compare, choose, show, wait. The only file that knows every stage.
 
+pub(crate) mod open;
 pub(crate) mod wait;
 
+pub(crate) use open::open_source;
+
 use crate::{
-    cli::{
-        Plan,
-        plan::{Counting, From},
-    },
+    cli::{Plan, plan::Counting},
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span},
-    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Sample, Task, Want},
+    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span, Wire},
+    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Reading, Sample, Task},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
-    source::{
-        Source, SourceError,
-        ebpf::{self, EbpfSource},
-        procfs::{self, ProcSource},
-        recording::RecordingSource,
-        replay::ReplaySource,
-    },
+    source::{Source, SourceError},
 };
 use std::{
     collections::HashSet,
@@ -28,7 +22,6 @@ use std::{
     io::{self, Write as _},
     mem,
     os::fd::AsFd as _,
-    path::Path,
     process::Child,
     time::Duration,
 };
@@ -51,12 +44,36 @@ pub enum Failure {
         /// Why not.
         why: Reason,
     },
+    /// Nothing counts traffic here.
+    #[error(
+        "network is not counted: {ebpf}; {}; nor can packets be captured: {pcap}; {}",
+        ebpf.remedy(),
+        pcap.remedy()
+    )]
+    NoTraffic {
+        /// Why the kernel does not.
+        ebpf: Reason,
+        /// Why packets cannot be captured.
+        pcap: Reason,
+    },
     /// Output failed.
     #[error("stdout: {0}")]
     Output(io::Error),
     /// The runtime failed.
     #[error("{0}")]
     System(io::Error),
+}
+
+impl Failure {
+    /// Whether a privilege or a feature of the kernel is missing.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            // Whoever named them can name others.
+            Failure::UnsupportedRung { why, .. } => !matches!(why, Reason::NoCapture(_)),
+            Failure::Unsupported(_) | Failure::NoTraffic { .. } => true,
+            Failure::Source(_) | Failure::Output(_) | Failure::System(_) => false,
+        }
+    }
 }
 
 /// How a run ended.
@@ -80,63 +97,6 @@ pub fn run(plan: &Plan, program: Option<Child>) -> Result<Outcome, Failure> {
     runtime.block_on(async { Run::open(plan)?.go(program).await })
 }
 
-/// Opens the source that the plan chose, with the clock that goes with it.
-pub(crate) fn open_source(plan: &Plan) -> Result<(Box<dyn Source>, Clock), Failure> {
-    let want = || plan.want.clone();
-    let source: Box<dyn Source> = match &plan.from {
-        From::Instants(dir) => {
-            let source = ReplaySource::open(dir, want())?;
-            let clock = Clock::Fake(source.start());
-            return Ok((Box::new(source), clock));
-        }
-        From::Recording(file) => {
-            let source = RecordingSource::open(file, &plan.want)?;
-            let clock = Clock::Fake(source.start());
-            return Ok((Box::new(source), clock));
-        }
-        From::Files(Some(procfs)) => Box::new(ProcSource::open_at(procfs, want())?),
-        From::Files(None) => Box::new(ProcSource::open(want())?),
-        From::Ebpf => {
-            let source = open_ebpf(&plan.want).map_err(Failure::Unsupported)?;
-            demand_rung(&plan.want, source.net_failure())?;
-            Box::new(source)
-        }
-        From::Auto => match open_ebpf(&plan.want) {
-            Ok(source) => {
-                demand_rung(&plan.want, source.net_failure())?;
-                Box::new(source)
-            }
-            Err(reason) => {
-                demand_rung(&plan.want, Some(&reason))?;
-                if plan.notes {
-                    eprintln!(
-                        "kpidstat: eBPF cannot be used, so /proc is read: {reason}; {}",
-                        reason.remedy()
-                    );
-                }
-                Box::new(ProcSource::open(want())?)
-            }
-        },
-    };
-    Ok((source, Clock::Real))
-}
-
-/// Fails if a way to count traffic was demanded and there is a reason against it.
-fn demand_rung(want: &Want, why_not: Option<&Reason>) -> Result<(), Failure> {
-    match why_not {
-        Some(why) if want.net != NetChoice::Auto => {
-            Err(Failure::UnsupportedRung { rung: want.net, why: why.clone() })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn open_ebpf(want: &Want) -> Result<EbpfSource, Reason> {
-    let proc_root = Path::new(procfs::PROC_ROOT);
-    ebpf::usable(proc_root)?;
-    EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), want)
-}
-
 /// How long the last report waits for records of processes that ended before it, and how often it looks.
 const LATE_MAX: Duration = Duration::from_secs(1);
 /// See [`LATE_MAX`].
@@ -154,6 +114,8 @@ struct Run<'a> {
     before: Sample,
     now: Sample,
     averages: Averages,
+    /// Bytes on the wire so far, for the books of the whole run.
+    wire: Reading<Wire>,
     ended: Ended,
     shown_ever: bool,
     /// Samples shown so far.
@@ -183,6 +145,7 @@ impl<'a> Run<'a> {
             before: Sample::default(),
             now: Sample::default(),
             averages: Averages::default(),
+            wire: Ok(Wire::default()),
             ended: Ended::default(),
             shown_ever: false,
             taken: 0,
@@ -310,11 +273,19 @@ impl<'a> Run<'a> {
         };
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
-        let check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
+        let mut check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
             let departed = rate::departed(before, &self.now, &span);
             let all = rate::pairs(before, &self.now, &span, false).chain(departed);
             Check::between(before, &self.now, all)
         });
+        if let Some(Ok(check)) = &mut check {
+            // Connections that ended are in one sample only, so those of a run are the sum of its intervals.
+            if averages {
+                check.wire = self.wire;
+            } else {
+                self.wire = self.wire.and_then(|sum| Ok(sum.plus(check.wire?)));
+            }
+        }
         let rows = rows(self.plan, before, &self.now, &span, sums);
         let folded;
         let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.want.exited {

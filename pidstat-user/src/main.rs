@@ -53,9 +53,6 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    if let Some(note) = &plan.note {
-        eprintln!("kpidstat: {note}");
-    }
     // Before the program of -e is started, and as long as we live.
     let measuring = args.delayacct.then(Measuring::start).transpose();
     let _measuring = match measuring {
@@ -81,11 +78,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             eprintln!("kpidstat: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Unsupported(_) | Failure::UnsupportedRung { .. }) {
-                UNSUPPORTED
-            } else {
-                FAILED
-            })
+            ExitCode::from(if failure.is_unsupported() { UNSUPPORTED } else { FAILED })
         }
     }
 }

@@ -15,13 +15,13 @@ pub mod task;
 pub mod tree;
 
 pub use cgroup::Cgroup;
-pub use facts::{Exited, Facts, FoldTo, NetChoice, Pids, Want};
+pub use facts::{Capturing, Exited, Facts, FoldTo, NetChoice, Pids, Want};
 pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
     Comm, Control, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey,
-    Traffic, Waits,
+    Traffic, UnixTraffic, Waits,
 };
 pub use tree::Tree;
 

@@ -1,8 +1,12 @@
-//! Where samples come from: the kernel's own counters, /proc, or a directory of recorded instants, or a recording.
+//! Where samples come from: the kernel's own counters, /proc, captured packets, a directory of recorded instants, or a
+//! recording.
 
+mod connections;
 pub mod database;
 pub mod ebpf;
 pub mod ioprio;
+mod netlink;
+pub mod pcap;
 pub mod procfs;
 pub mod recording;
 pub mod replay;
@@ -28,6 +32,9 @@ pub enum SourceError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// A recording that cannot be had.
+    #[error("{0}")]
+    Database(#[from] database::DatabaseError),
     /// The kernel side failed.
     #[error("{0}")]
     Kernel(String),

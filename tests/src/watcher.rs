@@ -3,7 +3,7 @@
 use crate::tool;
 use std::{
     io::Read as _,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -23,7 +23,15 @@ impl Watcher {
     /// # Panics
     /// When it shows nothing within 20 seconds.
     pub fn start(arguments: &[&str]) -> Watcher {
-        let mut child = tool::command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Watcher::of(&mut tool::command(arguments))
+    }
+
+    /// The same of a command that runs it.
+    ///
+    /// # Panics
+    /// As [`Watcher::start`].
+    pub fn of(command: &mut Command) -> Watcher {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&shown);
@@ -41,6 +49,16 @@ impl Watcher {
             thread::sleep(Duration::from_millis(20));
         }
         watcher
+    }
+
+    /// Sends it a signal that does not end it.
+    ///
+    /// # Panics
+    /// When it cannot be signalled.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: the child has not been waited for, so the id is still its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
     fn has_shown(&self, word: &str) -> bool {
@@ -66,9 +84,7 @@ impl Watcher {
     /// # Panics
     /// When it cannot be signalled.
     pub fn end(mut self, signal: i32) -> (Vec<u8>, Option<i32>) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        // SAFETY: the child has not been waited for, so the id is still its own.
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        self.signal(signal);
         let code = self.child.wait().unwrap().code();
         self.reader.join().unwrap();
         (std::mem::take(&mut *self.shown.lock().unwrap()), code)

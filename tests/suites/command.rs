@@ -121,8 +121,7 @@ fn a_process_that_does_not_exist_exits_with_3() {
 
 #[test]
 fn a_way_to_count_traffic_that_does_not_work_here_exits_with_4() {
-    // No capability and no kernel has a way to capture packets yet.
-    let output = tool::run(&["-n", "--net", "pcap", "0.1", "1"]);
+    let output = as_nobody(&["-n", "--net", "pcap", "0.1", "1"]).output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.starts_with("kpidstat: --net pcap cannot be used: "), "{said}");

@@ -176,6 +176,44 @@ fn without_room_it_says_so_and_the_file_is_intact() {
     assert_eq!(check, "ok");
 }
 
+/// A file system of its own that fills up, in a mount namespace that goes with the shell.
+#[test]
+fn on_a_full_disk_it_says_so_and_what_was_finished_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    // SAFETY: asks for a number.
+    let namespaces = if unsafe { libc::geteuid() } == 0 { "-m" } else { "-rm" };
+    for (name, size) in [("out.sqlite", "40k"), ("out.sqlite", "700k"), ("out.ndjson", "300k")] {
+        let disk = dir.path().join("disk");
+        fs::create_dir_all(&disk).unwrap();
+        let script = "mount -t tmpfs -o size=$1 tmpfs $2 || exit 99; cd $2; $3 record -d $4 --procfs $5 -i 0.001; code=$?; \
+                      df -k . | tail -1 >&2; cp $4* ..; exit $code";
+        let mut command = Command::new("unshare");
+        command.args([namespaces, "sh", "-c", script, "sh", size]);
+        let ended = command.arg(&disk).arg(tool::kpidstat()).arg(name).arg(&procfs).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{size}: {said}");
+        assert!(said.contains("cannot grow: no space is left") && said.contains("intact"), "{size}: {said}");
+        let file = dir.path().join(name);
+        if name.ends_with("ndjson") {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.ends_with('\n') && text.lines().count() > 3);
+            for line in text.lines() {
+                let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(sample["record"].as_array().unwrap().len(), PROCESSES as usize);
+            }
+            continue;
+        }
+        // On a disk that had no room for the tables there is nothing, and that is intact.
+        assert!(samples(&file) > 3 || size == "40k", "{size}: {} samples", samples(&file));
+        let database = Connection::open(&file).unwrap();
+        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+        drop(database);
+        fs::remove_file(&file).unwrap();
+    }
+}
+
 #[test]
 fn a_file_that_is_large_enough_makes_room_for_the_next() {
     let dir = tempfile::tempdir().unwrap();

@@ -71,8 +71,12 @@ pub fn target_dir() -> Result<PathBuf> {
     Ok(xtask.ancestors().nth(2).unwrap_or(Path::new("/")).to_path_buf())
 }
 
-/// Whether a program is on PATH, or where Debian keeps root's.
+/// Whether a program is on PATH, or where Debian keeps root's; a library (`.so`) where Debian keeps those.
 pub fn has(program: &str) -> bool {
+    if program.contains(".so") {
+        let triple = format!("{}-linux-gnu", env::consts::ARCH);
+        return ["/usr/lib", "/lib"].iter().any(|dir| Path::new(dir).join(&triple).join(program).is_file());
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir| dir.join(program).is_file())
 }

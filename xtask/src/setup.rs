@@ -22,11 +22,11 @@ const COMPILER: Unpacked = Unpacked {
 /// What cargo itself needs to link a program.
 const LINKER: [&str; 2] = ["gcc", "libc6-dev"];
 
-/// A program that a verb starts, and the package that brings it.
+/// A program that a verb starts, or a library that is opened, and the package that brings it.
 pub type Need = (&'static str, &'static str);
 
 /// What `test` starts besides the project's own programs.
-const INSTALLED: [Need; 17] = [
+const INSTALLED: [Need; 19] = [
     ("git", "git"),
     ("pidstat", "sysstat"),
     ("strace", "strace"),
@@ -43,6 +43,8 @@ const INSTALLED: [Need; 17] = [
     ("iperf3", "iperf3"),
     ("curl", "curl"),
     ("dig", "bind9-dnsutils"),
+    ("libpcap.so.0.8", "libpcap0.8"),
+    ("setpriv", "util-linux"),
     ("dnsmasq", "dnsmasq-base"),
 ];
 

@@ -5,7 +5,7 @@ use crate::{
         ladder::{ProgramState, RungState, survey},
         reason::{Reason, lockdown, missing_capabilities},
     },
-    source::{ebpf, procfs},
+    source::{ebpf, pcap, procfs},
 };
 use std::{fmt::Write as _, path::Path};
 
@@ -17,7 +17,7 @@ pub fn examine() -> bool {
     let mut text = String::new();
     machine(&proc, &mut text);
     programs(&survey.programs, &mut text);
-    let ready = reports(&survey.rungs, &proc, &mut text);
+    let ready = reports(&survey.rungs, &proc, &pcap::probe(), &mut text);
     options(&mut text);
     print!("{text}");
     ready
@@ -71,11 +71,17 @@ fn programs(states: &[ProgramState], out: &mut String) {
 }
 
 /// Which source and rung each report would use, and what the other rungs lack.
-fn reports(rungs: &[RungState], proc: &Result<(), Reason>, out: &mut String) -> bool {
+fn reports(
+    rungs: &[RungState],
+    proc: &Result<(), Reason>,
+    packets: &Result<(), Reason>,
+    out: &mut String,
+) -> bool {
     out.push_str("\nreports\n");
     let mut ready = true;
     for family in ["task", "net", "sched"] {
         let (letters, fallback) = match family {
+            "net" if packets.is_ok() => ("-n", "captured packets, approximate"),
             "net" => ("-n", "nothing: `-` in every row"),
             "sched" => ("--sched", "nothing: `-` in every row"),
             _ => ("-u -r -s -d -w -v -R", procfs::PROC_ROOT),
@@ -92,16 +98,21 @@ fn reports(rungs: &[RungState], proc: &Result<(), Reason>, out: &mut String) -> 
             }
         }
         if of_family.clone().count() > 1 {
-            of_family.by_ref().for_each(|state| rung(state, out));
+            of_family
+                .by_ref()
+                .for_each(|state| rung(state.rung.name, &state.works, state.rung.shortfall, out));
+        }
+        if family == "net" {
+            rung(pcap::NAME, packets, Some(pcap::SHORTFALL), out);
         }
     }
     ready
 }
 
 /// One way to count traffic, which `--net` may demand.
-fn rung(state: &RungState, out: &mut String) {
-    let name = format!("--net {}", state.rung.name);
-    match (&state.works, state.rung.shortfall) {
+fn rung(name: &str, works: &Result<(), Reason>, shortfall: Option<&str>, out: &mut String) {
+    let name = format!("--net {name}");
+    match (works, shortfall) {
         (Ok(()), None) => line(&name, "works", out),
         (Ok(()), Some(shortfall)) => line(&name, format_args!("works; {shortfall}"), out),
         (Err(reason), _) => {

@@ -78,7 +78,7 @@ pub struct NetArgs {
     #[arg(short = 's', help_heading = "As in nethogs")]
     pub by_sent: bool,
 
-    /// All devices; they always are, unless packets are captured
+    /// All devices; they always are, unless the program is called nethogs and captures packets: then loopback only so
     #[arg(short = 'a', help_heading = "As in nethogs")]
     pub all_devices: bool,
 
@@ -118,9 +118,17 @@ pub struct NetArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
     pub net_sockets: Option<u32>,
 
-    /// The device to capture on; only for --net pcap
-    #[arg(long = "dev", value_name = "DEV", help_heading = "Source")]
-    pub device: Option<String>,
+    /// UNIX sockets too
+    #[arg(long, help_heading = "Source")]
+    pub unix: bool,
+
+    /// Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages
+    #[arg(long, help_heading = "Source")]
+    pub net_packets: bool,
+
+    /// Where packets are captured (--net pcap): only on these devices; otherwise all devices are counted anyway
+    #[arg(long = "dev", value_name = "DEV", value_delimiter = ',', help_heading = "Source")]
+    pub devices: Vec<String>,
 
     /// Set where the program is called nethogs
     #[arg(long, hide = true)]
@@ -203,7 +211,7 @@ impl NetArgs {
                 }
             }
         }
-        schedule.devices.extend(self.device.clone());
+        schedule.devices.extend_from_slice(&self.devices);
         if self.replay.is_some() && numbers == 0 && self.delay.is_none() {
             // The next sample, however soon it was taken.
             schedule.seconds = 1e-9;

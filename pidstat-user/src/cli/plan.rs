@@ -8,8 +8,8 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED},
-    sample::{Exited, Facts, FoldTo, Pids, Want},
+    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED, unix::UNIX},
+    sample::{Capturing, Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
 use regex::bytes::RegexBuilder;
@@ -59,8 +59,6 @@ pub struct Plan {
     pub output: Output,
     /// Whether `%CPU` is of the whole machine.
     pub of_machine: bool,
-    /// What the user should know before it begins.
-    pub note: Option<String>,
     /// How times and newcomers are counted.
     pub counting: Counting,
     /// Whether standard error is told what this source cannot do.
@@ -151,7 +149,7 @@ impl Plan {
                     "--check is about all processes during an interval: no -p, and an interval".into(),
                 ));
             }
-            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC | Facts::CONNECTIONS;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
@@ -178,9 +176,11 @@ impl Plan {
             if !facts.has(Facts::TRAFFIC) {
                 return Err(Usage(format!("--net {rung} says how traffic is counted; ask for it with -n")));
             }
-            if !matches!(from, From::Auto | From::Ebpf) {
+            let files = args.net == NetArg::Pcap && args.source == SourceArg::Proc && !elsewhere;
+            let counts = matches!(from, From::Auto | From::Ebpf) || files && interval.is_some();
+            if !counts {
                 return Err(Usage(format!(
-                    "--net {rung} counts in the kernel, during intervals; it needs one, and no files as source"
+                    "--net {rung} counts on this machine, during intervals; it needs one, and no files as source"
                 )));
             }
         }
@@ -199,7 +199,9 @@ impl Plan {
                 sum_threads: true,
                 exited,
                 net: args.net.choice(),
+                capturing: Capturing { devices: args.devices.clone(), ..Capturing::default() },
                 net_sockets: args.net_sockets,
+                net_packets: args.net_packets,
                 sched_tasks: args.sched_tasks,
                 debug: args.debug_bpf,
             },
@@ -218,7 +220,6 @@ impl Plan {
                 None => output(args, around, header_always)?,
             },
             of_machine: args.of_machine > 0,
-            note: pypidstat::note(args),
             counting: Counting::Exact,
             notes: true,
         })
@@ -289,7 +290,9 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('n', args.network),
         (DELAY, args.delay),
     ];
-    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>() + u32::from(args.sched);
+    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>()
+        + u32::from(args.sched)
+        + u32::from(args.unix);
     let asked = |flag| {
         letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
     };
@@ -297,7 +300,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
     let tasks = args.scope.is_empty() || all || args.scope.contains(&ScopeArg::Task);
     let children = all || args.scope.contains(&ScopeArg::Child);
     let wanted = |report: &&&'static Report| {
-        (asked(report.flag) || args.sched && report.json == SCHED)
+        (asked(report.flag) || args.sched && report.json == SCHED || args.unix && report.json == UNIX)
             && match report.scope {
                 Scope::Task => tasks,
                 Scope::Children => children,

@@ -40,7 +40,8 @@ options:
   -p PIDS, --pids PIDS  only these processes, separated by commas
   --comm_regex COMM_REGEX
                         only processes whose command line matches from its start
-  --dev DEV             changes nothing: traffic is counted at the sockets, whatever device it takes
+  --dev DEV             only this device, where packets are captured (--net pcap); otherwise traffic is counted at the
+                        sockets, whatever device it takes
   --ignore              leave this program itself out
 
 kpidstat --help has the options of kpidstat, of which most work here too.
@@ -129,12 +130,6 @@ pub(super) fn adapt(filter: &mut Filter, listed: bool, has_interval: bool) {
     }
 }
 
-/// What is said about options that are accepted and change nothing.
-pub(super) fn note(args: &Args) -> Option<String> {
-    let device = args.device.as_deref()?;
-    Some(format!("--dev {device}: traffic is counted at the sockets, whatever device it takes"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +154,7 @@ mod tests {
         let style = style(&args, &TimeZone::UTC).unwrap().unwrap();
         let letters: String = style.blocks.iter().map(|block| block.letter).collect();
         assert_eq!((letters.as_str(), columns(&style).len(), args.pids.len()), ("urdwn", 22, 2));
-        assert!(note(&args).unwrap().starts_with("--dev eth0"));
+        assert_eq!(args.devices, ["eth0"]);
     }
 
     #[test]

@@ -13,26 +13,24 @@ use crate::{
         Unit,
         connection::{self, FIGURES, Figure},
     },
-    engine::wait::{Signals, Ticks},
+    engine::{
+        Failure,
+        open::open_traffic,
+        wait::{Signals, Ticks},
+    },
     rate::connection::{By, Line, Lines, attributed},
-    sample::{Connection, Facts, Moved, Sample, Want, socket::TCP},
+    sample::{Capturing, Connection, Facts, Moved, Sample, Want, socket::TCP},
     select::line::{Choice, figure},
     sink::{
         End,
         net::{Columns, Csv, Frame, Json, Measure, Screen, Sink, Table, Trace, Typed},
         text::Palette,
     },
-    source::{
-        Source, SourceError,
-        ebpf::{self, EbpfSource},
-        procfs,
-        recording::RecordingSource,
-    },
+    source::{Source, SourceError, recording::RecordingSource},
 };
 use std::{
     io::{self, IsTerminal as _, Write as _},
     mem,
-    path::Path,
     time::Duration,
 };
 
@@ -50,7 +48,7 @@ pub fn run(args: &NetArgs) -> u8 {
         Ok(opened) => opened,
         Err(why) => {
             eprintln!("kpidstat: {why}");
-            return if args.replay.is_some() { exit::FAILED } else { exit::UNSUPPORTED };
+            return if why.is_unsupported() { exit::UNSUPPORTED } else { exit::FAILED };
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -127,7 +125,18 @@ impl<'a> Plan<'a> {
         if trace || live || args.command_lines || args.condition.is_some() {
             facts |= Facts::CMDLINE;
         }
-        let want = Want { facts, net: args.net.choice(), net_sockets: args.net_sockets, ..Want::default() };
+        if args.unix {
+            facts |= Facts::UNIX;
+        }
+        let capturing = Capturing {
+            promiscuous: args.promiscuous,
+            filter: args.packets.clone(),
+            no_loopback: args.nethogs && !args.all_devices,
+            devices: schedule.devices.clone(),
+        };
+        let (net, net_sockets) = (args.net.choice(), args.net_sockets);
+        let want =
+            Want { facts, net, net_sockets, capturing, net_packets: args.net_packets, ..Want::default() };
         Ok(Plan { args, around, schedule, by, columns, choice, want, live, trace })
     }
 
@@ -184,6 +193,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
         let machine = args.output.is_some();
         columns.extend(FIGURES.iter().filter(|figure| machine || figure.shown & mask != 0));
     }
+    if args.unix && args.columns.is_empty() && mask & (connection::CONNECTION | connection::PORT) == 0 {
+        for (id, behind) in
+            [("rx_unix_kib_per_sec", "tx_kib_per_sec"), ("tx_unix_kib_per_sec", "rx_unix_kib_per_sec")]
+        {
+            if !columns.iter().any(|figure| figure.id == id) {
+                let at =
+                    columns.iter().position(|figure| figure.id == behind).map_or(columns.len(), |at| at + 1);
+                columns.insert(at, figure(id)?);
+            }
+        }
+    }
     if args.container && !columns.iter().any(|figure| figure.id == "container") {
         // Beside the last text, so that numbers stay together.
         let at = columns.iter().rposition(|figure| figure.unit != Unit::Text).map_or(0, |at| at + 1);
@@ -192,28 +212,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     Ok(columns)
 }
 
-fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), String> {
+fn open(plan: &Plan<'_>) -> Result<(Box<dyn Source>, Clock), Failure> {
     if let Some(file) = &plan.args.replay {
-        let source = RecordingSource::open(file, &plan.want).map_err(|error| error.to_string())?;
+        let source = RecordingSource::open(file, &plan.want)?;
         let clock = Clock::Fake(source.start());
         return Ok((Box::new(source), clock));
     }
-    let proc_root = Path::new(procfs::PROC_ROOT);
-    let source = ebpf::usable(proc_root)
-        .and_then(|()| EbpfSource::open(proc_root, Path::new(procfs::SYS_ROOT), &plan.want))
-        .map_err(|reason| format!("eBPF cannot be used: {reason}; {}", reason.remedy()))?;
-    if let Some(why) = source.net_failure() {
-        return Err(format!("network is not counted: {why}; {}", why.remedy()));
-    }
+    let source = open_traffic(&plan.want)?;
     if let Some(note) = source.note() {
         eprintln!("kpidstat: {note}");
     }
-    if !plan.schedule.devices.is_empty() || plan.args.promiscuous || plan.args.packets.is_some() {
-        eprintln!(
-            "kpidstat: traffic is counted at the sockets, so on all devices; devices and filters of packets are for capturing"
-        );
-    }
-    Ok((Box::new(source), Clock::Real))
+    Ok((source, Clock::Real))
 }
 
 struct Run<'a> {

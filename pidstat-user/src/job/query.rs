@@ -17,7 +17,7 @@ use crate::{
     kernel::Reason,
     sample::node::Member,
     source::{
-        SourceError,
+        SourceError, database,
         procfs::{self, node::Tree},
     },
 };
@@ -110,7 +110,7 @@ fn answer(args: &QueryArgs) -> Result<String, Trouble> {
         };
         let rows = table
             .ask(&variables.in_sql(sql), &args.tree.members)
-            .map_err(|error| Trouble::Sql(words(&error)))?;
+            .map_err(|error| Trouble::Sql(database::words(&error)))?;
         match delimiter {
             Some(delimiter) => {
                 let rows: Vec<String> = rows.iter().map(|row| print::row(row, Form::Python, 0)).collect();
@@ -149,15 +149,5 @@ fn unread(tree: &Tree, level: Level) {
         if unread.gone > 0 && level <= Level::Debug {
             eprintln!("kpidstat: {} of {} processes is null: they ended", member.name(), unread.gone);
         }
-    }
-}
-
-/// What SQLite says, without what the library puts around it.
-fn words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        rusqlite::Error::MultipleStatement => "You can only execute one statement at a time.".into(),
-        other => other.to_string(),
     }
 }

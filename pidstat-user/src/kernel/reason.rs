@@ -24,6 +24,10 @@ pub enum Reason {
     Verifier(String),
     /// /proc is not what it seems; in what way.
     ForeignProc(&'static str),
+    /// libpcap cannot be opened; the loader's words.
+    NoLibpcap(String),
+    /// libpcap refuses a device or a filter; its words.
+    NoCapture(String),
     /// Anything else, in the words of who failed.
     Other(String),
 }
@@ -43,6 +47,10 @@ impl Reason {
             }
             Reason::Verifier(_) => "report it, with this output".into(),
             Reason::ForeignProc(_) => "mount this PID namespace's own procfs on /proc".into(),
+            Reason::NoLibpcap(_) => "install libpcap (Debian: apt-get install libpcap0.8)".into(),
+            Reason::NoCapture(_) => {
+                "ip link has the names of devices, pcap-filter(7) the language of filters".into()
+            }
             Reason::Other(_) => "nothing that is known".into(),
         }
     }
@@ -140,7 +148,8 @@ impl fmt::Display for Reason {
             Reason::NoField(field) => write!(f, "this kernel has no {field}"),
             Reason::Verifier(tail) => write!(f, "the verifier rejected it: {tail}"),
             Reason::ForeignProc(how) => f.write_str(how),
-            Reason::Other(text) => f.write_str(text),
+            Reason::NoLibpcap(why) => write!(f, "libpcap cannot be opened: {why}"),
+            Reason::NoCapture(text) | Reason::Other(text) => f.write_str(text),
         }
     }
 }

@@ -59,6 +59,9 @@ impl Facts {
     /// Switches, times on a CPU and waits as hooks on the scheduler count them.
     pub const RUNS: Facts = Facts(1 << 28);
 
+    /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
+    pub const UNIX: Facts = Facts(1 << 29);
+
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {
         self.0 & other.0 == other.0
@@ -131,6 +134,19 @@ impl NetChoice {
     }
 }
 
+/// What is captured, where packets are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capturing {
+    /// Devices by name; none for all of every network namespace.
+    pub devices: Vec<String>,
+    /// Packets for other machines too.
+    pub promiscuous: bool,
+    /// Only packets that pass this, in pcap-filter(7)'s language.
+    pub filter: Option<String>,
+    /// Not what stays on this machine, unless its device is named.
+    pub no_loopback: bool,
+}
+
 /// What becomes of the rows of processes that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exited {
@@ -170,6 +186,10 @@ pub struct Want {
     pub exited: Exited,
     /// By which means traffic is counted.
     pub net: NetChoice,
+    /// Whether packets that are not TCP's are counted on the wire.
+    pub net_packets: bool,
+    /// What is captured, if it is by packets.
+    pub capturing: Capturing,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.
     pub net_sockets: Option<u32>,
     /// For how many tasks the scheduler's map has room, if not as many as usual.

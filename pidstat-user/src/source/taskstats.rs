@@ -10,8 +10,9 @@ pub mod waits;
 pub use exits::Exits;
 pub use layout::{Delay, Stats};
 
+use super::netlink::{Message, attributes, messages};
 use crate::sample::{Missing, Reading};
-use message::{Message, attributes, messages};
+use message::FAMILY_HEADER;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 use std::io;
 
@@ -126,8 +127,9 @@ impl Line {
         line.send()?;
         line.receive()?;
         line.family = match messages(&line.answer).next() {
-            Some(Message::Attributes(message::CONTROL, _, rest)) => {
-                let id = attributes(rest).find(|(kind, _)| *kind == message::FAMILY_ID);
+            Some(Message::Data(message::CONTROL, _, rest)) => {
+                let id = attributes(rest.get(FAMILY_HEADER..).unwrap_or_default())
+                    .find(|(kind, _)| *kind == message::FAMILY_ID);
                 let id = id.and_then(|(_, value)| value.first_chunk().copied());
                 id.map(u16::from_ne_bytes).ok_or(Unavailable::NotThere)?
             }
@@ -178,7 +180,7 @@ impl Line {
             for message in messages(&self.answer) {
                 let (sequence, answer) = match message {
                     Message::Outcome(number, sequence) => (sequence, Err(refusal(number))),
-                    Message::Attributes(_, sequence, rest) => {
+                    Message::Data(_, sequence, rest) => {
                         (sequence, stats(rest).next().map(|(_, stats)| stats).ok_or(Unavailable::NotThere))
                     }
                 };
@@ -194,13 +196,13 @@ impl Line {
 }
 
 /// The structures in a message, each with the kind of whom it is about.
-fn stats(attributes_of_message: &[u8]) -> impl Iterator<Item = (u16, Stats)> {
-    attributes(attributes_of_message).filter(|(kind, _)| matches!(*kind, OF_THREAD | OF_PROCESS)).filter_map(
-        |(kind, inner)| {
+fn stats(message: &[u8]) -> impl Iterator<Item = (u16, Stats)> {
+    attributes(message.get(FAMILY_HEADER..).unwrap_or_default())
+        .filter(|(kind, _)| matches!(*kind, OF_THREAD | OF_PROCESS))
+        .filter_map(|(kind, inner)| {
             let (_, bytes) = attributes(inner).find(|(kind, _)| *kind == STATS)?;
             Some((kind, Stats::read(bytes)?))
-        },
-    )
+        })
 }
 
 fn refusal(number: i32) -> Unavailable {

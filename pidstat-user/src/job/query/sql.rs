@@ -8,13 +8,23 @@ use crate::{
         node::{Member, Value, columns},
     },
     sink::sqlite::{Rows, record, seconds},
-    source::procfs::{
-        self,
-        node::{NodeId, Target, Tree},
+    source::{
+        database,
+        procfs::{
+            self,
+            node::{NodeId, Target, Tree},
+        },
     },
 };
-use rusqlite::{Connection, types::ValueRef};
-use std::path::Path;
+use rusqlite::{Connection, ffi, limits::Limit, types::ValueRef};
+use std::{path::Path, time::Duration};
+
+/// How long a statement may take.
+const MOST_TIME: Duration = Duration::from_secs(20);
+/// How large an answer may be.
+const MOST_BYTES: usize = 256 << 20;
+/// What a cell takes besides its texts.
+const CELL_BYTES: usize = 80;
 
 /// What a query is asked over.
 pub struct Table<'t> {
@@ -59,17 +69,27 @@ impl Table<'_> {
             }
         }
         fill.commit()?;
+        // Whoever wrote the statement asks about processes: no other file, and no end that never comes.
+        connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        database::bound(&mut connection, MOST_TIME)?;
         let mut statement = connection.prepare(sql)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-        let mut answer = Vec::new();
+        let (mut answer, mut bytes) = (Vec::new(), 0);
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let cells = names.iter().enumerate();
-            answer.push(
-                cells
-                    .map(|(at, name)| Ok((name.clone(), cell(row.get_ref(at)?))))
-                    .collect::<rusqlite::Result<_>>()?,
-            );
+            let mut cells = Row::new();
+            for (at, name) in names.iter().enumerate() {
+                let value = row.get_ref(at)?;
+                bytes +=
+                    CELL_BYTES + name.len() + value.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len);
+                cells.push((name.clone(), cell(value)));
+            }
+            if bytes > MOST_BYTES {
+                let why = format!("the answer is larger than {} MiB", MOST_BYTES >> 20);
+                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), Some(why)));
+            }
+            answer.push(cells);
         }
         Ok(answer)
     }

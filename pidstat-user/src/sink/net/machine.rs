@@ -118,8 +118,9 @@ impl Sink for Csv {
             for figure in &self.columns.figures {
                 let _ = write!(out, ",{}", figure.id);
             }
-            out.extend_from_slice(b",command\n");
+            out.extend_from_slice(b",net_rung,command\n");
         }
+        let rung = frame.origin.net_rung.as_ref().and_then(|rung| rung.as_ref().ok()).copied().unwrap_or("");
         let at = frame.now_epoch_ns;
         let (seconds, nanos) = (at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000));
         for line in frame.lines {
@@ -138,7 +139,7 @@ impl Sink for Csv {
                     Value::Missing(_) => Ok(()),
                 };
             }
-            out.push(b',');
+            let _ = write!(out, ",{rung},");
             csv::field(self.columns.name(line).unwrap_or_default(), out);
             out.push(b'\n');
         }

@@ -97,8 +97,8 @@ pub(super) fn program(line: &Line, arguments: bool, base_name: bool) -> Vec<u8> 
     let Some(who) = &line.who else { return Vec::new() };
     let whole: &[u8] = who.cmdline.as_deref().unwrap_or(&who.name);
     let (first, rest) = match whole.iter().position(|b| *b == b' ') {
-        Some(end) => whole.split_at(end),
-        None => (whole, &b""[..]),
+        Some(end) if who.cmdline.is_some() => whole.split_at(end),
+        _ => (whole, &b""[..]),
     };
     let start = if base_name { first.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1) } else { 0 };
     [&first[start..], if arguments { rest } else { b"" }].concat()

@@ -45,7 +45,7 @@ impl Place {
 pub enum Extent {
     /// One record: the kernel hands it over in one read if there is room, so no second read asks for the end.
     Record,
-    /// Everything up to the end.
+    /// Everything up to the end, or [`MOST_BYTES`].
     Whole,
     /// At most so many bytes.
     AtMost(usize),
@@ -63,6 +63,10 @@ pub struct Files {
 
 /// Enough for every `status`, so that one read has it.
 const RECORD_BYTES: usize = 8 * 1024;
+/// More than any file has that the kernel makes; one without an end in a copied tree ends here.
+pub const MOST_BYTES: usize = 64 << 20;
+/// The largest record is a `status` with 65536 groups.
+const MOST_RECORD_BYTES: usize = 1 << 20;
 /// Enough for some 1000 entries of `/proc` per call.
 const LISTING_BYTES: usize = 32 * 1024;
 
@@ -158,6 +162,33 @@ impl Files {
         Ok(&self.bytes[..length])
     }
 
+    /// Calls `each` with where every link in a directory of a task leads. Those that are gone meanwhile are left out.
+    pub fn links(&mut self, at: Place, directory: &str, mut each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        /// Sockets and pipes are shorter; a path that is cut is neither.
+        const TARGET_BYTES: usize = 64;
+        self.path_of(at, directory);
+        let fd = self.open_path(libc::O_DIRECTORY)?;
+        let mut path = Vec::new();
+        list(fd.as_raw_fd(), &mut self.listing, |name| {
+            path.clear();
+            path.extend_from_slice(name);
+            path.push(0);
+            let mut target = [0u8; TARGET_BYTES];
+            // SAFETY: the path ends with a NUL, the directory is open, and the kernel writes at most the length it is given.
+            let length = unsafe {
+                libc::readlinkat(
+                    fd.as_raw_fd(),
+                    path.as_ptr().cast(),
+                    target.as_mut_ptr().cast(),
+                    TARGET_BYTES,
+                )
+            };
+            if let Ok(length) = usize::try_from(length) {
+                each(&target[..length]);
+            }
+        })
+    }
+
     /// The `st_mode` of what a link of a task leads to.
     pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
         self.path_of(at, link);
@@ -232,12 +263,14 @@ impl Files {
 
 /// Reads into `bytes`, which grows as needed and is never shrunk; gives the length.
 fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal> {
+    let most = match extent {
+        Extent::Record => MOST_RECORD_BYTES,
+        Extent::Whole => MOST_BYTES,
+        Extent::AtMost(most) => most,
+    };
     let mut length = 0;
     loop {
-        let end = match extent {
-            Extent::AtMost(most) => most.min(bytes.len()),
-            Extent::Record | Extent::Whole => bytes.len(),
-        };
+        let end = most.min(bytes.len());
         let room = &mut bytes[length..end];
         // SAFETY: `room` is valid for writes of its length.
         let got = unsafe { libc::read(fd, room.as_mut_ptr().cast(), room.len()) };
@@ -250,8 +283,7 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
         let filled = got == room.len();
         length += got;
         match extent {
-            _ if got == 0 => return Ok(length),
-            Extent::AtMost(most) if length >= most => return Ok(length),
+            _ if got == 0 || length >= most => return Ok(length),
             Extent::Record if !filled => return Ok(length),
             _ => {}
         }
@@ -332,6 +364,17 @@ mod tests {
         for length in [0, 19, 25] {
             record[16] = length;
             entries(&record, &mut |_: &[u8]| panic!("{length}"));
+        }
+    }
+
+    #[test]
+    fn a_file_without_an_end_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("7")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("7/stat")).unwrap();
+        let mut files = Files::open(dir.path()).unwrap();
+        for (extent, most) in [(Extent::Record, MOST_RECORD_BYTES), (Extent::Whole, MOST_BYTES)] {
+            assert_eq!(files.read(Place::process(7), "stat", extent).unwrap().len(), most);
         }
     }
 

@@ -29,6 +29,7 @@ mod status;
 mod sysctl;
 mod words;
 
+pub use super::files::MOST_BYTES;
 pub use cgroup::Membership;
 pub use fd::{Descriptor, Kind};
 pub use limits::Limit;
@@ -47,9 +48,6 @@ use super::{
 };
 use crate::sample::{Io, Sched};
 use std::{ffi::OsString, path::Path};
-
-/// No file is read beyond this: a directory that only looks like a procfs may hold one without an end.
-pub const MOST_BYTES: usize = 64 << 20;
 
 /// Why a file tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

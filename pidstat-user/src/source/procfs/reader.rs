@@ -201,6 +201,40 @@ impl Reader {
         status::parse(bytes).effective_uid
     }
 
+    /// Calls `each` with the inode number of every socket that a process has a descriptor of.
+    pub fn sockets(&mut self, pid: u32, mut each: impl FnMut(u64)) -> Result<(), Missing> {
+        let at = Place::process(pid);
+        self.files.links(at, "fd", |target| {
+            let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+            if let Some(inode) = inode.and_then(number::first) {
+                each(inode);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// The inode number of a process' network namespace.
+    pub fn network_namespace(&mut self, pid: u32) -> Reading<u32> {
+        let target = self.files.read_link(Place::process(pid), "ns/net")?;
+        let inode =
+            target.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]")).and_then(number::first);
+        inode.and_then(|inode| u32::try_from(inode).ok()).ok_or(Missing::NotInKernel)
+    }
+
+    /// The process that a number belongs to, which may be one of its threads.
+    pub fn process_of(&mut self, number: u32) -> Option<u32> {
+        let bytes = self.files.read(Place::process(number), "status", Extent::Record).ok()?;
+        let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+        u32::try_from(number::first(line)?).ok()
+    }
+
+    /// The number that was given out last, of a process or of a thread (`loadavg`).
+    pub fn last_pid(&mut self) -> Option<u32> {
+        let line = self.files.read_system("loadavg").ok()?;
+        let last = line.trim_ascii_end().rsplit(|b| *b == b' ').next()?;
+        u32::try_from(number::first(last)?).ok()
+    }
+
     /// Open file descriptors of a process: entries of `fd`. (The size that stat(2) gives for that directory since Linux
     /// 6.2 counts descriptors that are only reserved, too: one for every accept that waits.)
     pub fn fds(&mut self, pid: u32) -> Reading<u32> {

@@ -1,7 +1,7 @@
 //! The last word of every thread that ends, sent by the kernel as it happens.
 
 use super::{Line, OF_THREAD, Stats, Unavailable, message, messages, refusal, stats};
-use crate::source::taskstats::message::Message;
+use crate::source::netlink::Message;
 use std::{
     io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
@@ -61,7 +61,7 @@ impl Exits {
         line.receive()?;
         let outcome = messages(&line.answer).find_map(|message| match message {
             Message::Outcome(number, _) => Some(number),
-            Message::Attributes(..) => None,
+            Message::Data(..) => None,
         });
         match outcome {
             Some(0) => Ok(Exits { line, overflows: 0 }),
@@ -94,7 +94,7 @@ impl Exits {
                 Err(error) => return Err(error),
             }
             for message in messages(&self.line.answer) {
-                if let Message::Attributes(_, _, rest) = message {
+                if let Message::Data(_, _, rest) = message {
                     stats(rest).filter(|(kind, _)| *kind == OF_THREAD).for_each(|(_, stats)| take(stats));
                 }
             }

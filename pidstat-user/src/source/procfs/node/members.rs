@@ -13,6 +13,9 @@ use crate::sample::{
     node::{Member, Value},
 };
 
+/// A command line can have 6 MiB, nothing else has as much.
+const MOST_BYTES: usize = 8 << 20;
+
 /// The values of a member; `stat` is the node's own, if it was read already.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(super) fn read(
         // The tree reads it, which knows all sockets.
         Member::Net => return Err(Missing::NotInSource),
     };
-    Ok(parse(files.read(at, member.name(), Extent::Whole)?))
+    Ok(parse(files.read(at, member.name(), Extent::AtMost(MOST_BYTES))?))
 }
 
 fn group(bytes: &[u8]) -> Box<[Value]> {

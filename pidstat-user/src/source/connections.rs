@@ -1,4 +1,4 @@
-//! What connections have besides what the hooks know: control groups of their processes, and the network devices.
+//! What connections have besides what is counted of them: control groups of their processes, and the network devices.
 
 use crate::{
     sample::{Cgroup, Connection, Facts, Missing, Reading, Sample, TaskKey},
@@ -11,7 +11,7 @@ const READ_AGAIN: u64 = 8;
 
 /// What is remembered from sample to sample.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(in crate::source) struct Connections {
     with_groups: bool,
     of_sockets: Groups,
     of_processes: HashMap<TaskKey, Known>,
@@ -27,7 +27,7 @@ struct Known {
 }
 
 impl Connections {
-    pub(super) fn new(facts: Facts, proc_root: &Path) -> Connections {
+    pub(in crate::source) fn new(facts: Facts, proc_root: &Path) -> Connections {
         Connections {
             with_groups: facts.has(Facts::CONNECTION_GROUPS),
             of_sockets: Groups::new(proc_root),
@@ -39,7 +39,7 @@ impl Connections {
     }
 
     /// Completes the connections of a sample.
-    pub(super) fn fill(&mut self, reader: &mut Reader, out: &mut Sample) {
+    pub(in crate::source) fn fill(&mut self, reader: &mut Reader, out: &mut Sample) {
         interface::read(reader, &mut out.interfaces);
         out.netns = self.netns;
         if !self.with_groups {

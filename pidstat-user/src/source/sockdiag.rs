@@ -1,7 +1,7 @@
 //! The sockets of a network namespace by the numbers of their inodes, as the kernel's sock_diag tells of them: no eBPF, and
 //! no privilege.
 
-use super::taskstats::message::attributes;
+use super::netlink::{HEADER, Message, attributes, messages, u32_at};
 use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 use std::{collections::HashMap, fs::File, io, os::fd::AsRawFd as _, thread};
 
@@ -78,8 +78,6 @@ pub fn dump_of(namespace: File) -> io::Result<Sockets> {
 const BY_FAMILY: u16 = 20;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const REQUEST_ALL: u16 = 0x301;
-const HEADER: usize = 16;
-const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// `INET_DIAG_INFO`: the attribute with a `tcp_info`.
 const INFO: u16 = 2;
@@ -127,29 +125,14 @@ fn ask(netlink: &Netlink, request: &[u8], mut take: impl FnMut(&[u8])) -> io::Re
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
         };
-        let mut rest = packet.as_slice();
-        while let Some((kind, body, behind)) = message(rest) {
-            rest = behind;
-            match kind {
-                DONE => return Ok(()),
-                ERROR => {
-                    let number = u32_at(body, 0).unwrap_or(0).cast_signed();
-                    return Err(io::Error::from_raw_os_error(-number));
-                }
-                BY_FAMILY => take(body),
-                _ => {}
+        for message in messages(&packet) {
+            match message {
+                Message::Outcome(number, _) => return Err(io::Error::from_raw_os_error(number)),
+                Message::Data(DONE, ..) => return Ok(()),
+                Message::Data(_, _, body) => take(body),
             }
         }
     }
-}
-
-/// The first message of a packet: its kind, what is behind its header, and the messages after it. None if its length
-/// makes no sense.
-fn message(packet: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32_at(packet, 0)?).ok()?;
-    let body = packet.get(HEADER..length)?;
-    let kind = packet.get(4..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))?;
-    Some((kind, body, packet.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
 /// A socket of an `inet_diag_msg`.
@@ -182,26 +165,9 @@ fn moved(info: &[u8]) -> Connection {
     }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_that_makes_no_sense_is_none() {
-        let packet = inet(libc::AF_INET, libc::IPPROTO_TCP);
-        let (kind, body, rest) = message(&packet).unwrap();
-        assert_eq!((kind, body.len(), rest.len()), (BY_FAMILY, INET_REQUEST, 0));
-        for length in 0..packet.len() {
-            assert!(message(&packet[..length]).is_none(), "{length}");
-        }
-        let mut short = packet;
-        short[..4].copy_from_slice(&15u32.to_ne_bytes());
-        assert!(message(&short).is_none());
-    }
 
     #[test]
     fn an_older_kernels_figures_are_not_made_up() {

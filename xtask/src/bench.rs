@@ -160,7 +160,11 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     }
     let mut field = contender::gather()?;
     let part = only.is_some() || at.is_some();
-    field.contenders.retain(|contender| only.is_none_or(|only| contender.name.contains(only)));
+    // These are measured by themselves.
+    let apart = ["query", "record", "plot"];
+    field
+        .contenders
+        .retain(|contender| only.is_none_or(|only| !apart.contains(&only) && contender.name.contains(only)));
     let began = Instant::now();
     let deadline = began + Duration::from_secs(if quick { 270 } else { 38 * 60 });
     let mut results = Results { missing: field.absent.clone(), ..Results::default() };
@@ -191,7 +195,7 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     }
     if queries && only.is_none_or(|only| only == "record") {
         say("bench: recordings of the process tree");
-        match record::play(&field.kpidstat, if quick { 1 } else { 5 }) {
+        match record::play(&field.kpidstat, if quick { 1 } else { 3 }) {
             Ok(recordings) => results.recordings = recordings,
             Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
         }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n sched delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= sched-tasks= net-sockets= procfs= root= replay= debug-bpf e= help V/version
+    string join \n u r s d w v R n unix sched delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= sched-tasks= net-sockets= net-packets procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -69,6 +69,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s w -d 'Context switche
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and open files'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l unix -d 'What went through UNIX sockets too, in a report of its own'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l sched -d 'Switches by kind, how long tasks ran and waited each time, and who took their CPU, by hooks on the scheduler'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delay -d 'Delays: waiting for a CPU, storage, swap, memory; - where the kernel does not measure'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
@@ -83,6 +84,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l self -d 'Also print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l check -d 'Also compare the sum of all processes with what the machine counted: CPU, context switches, disks'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-packets -d 'Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print what the network programs log inside the kernel on standard error'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
@@ -135,6 +137,8 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s a -d 'All devi
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s b -d 'In a trace, names without their directories'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s C -d 'UDP too; it always is, unless the program is called nethogs'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l unix -d 'UNIX sockets too'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-packets -d 'Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l nethogs -d 'Set where the program is called nethogs'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s V -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s h -l help -d 'Print this help'
@@ -152,6 +156,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s t -l time -d 'T
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s q -l quiet -d 'Titles only once, -qq never, -qqq no sums either; implies -b'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l no-help -d 'No line about the keys'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l version -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'
@@ -172,10 +177,11 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s d -l delimiter -d 'Print what was found joined by this text instead of JSON' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s i -l indent -d 'Indent the JSON by so many blanks' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s e -l environment -d 'A variable for both queries: what COMMAND prints, by sh' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l exited -d 'Wait so long first; processes that end meanwhile are in the tree, with a member exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l jsonpath -d 'The language of JSONPATH' -r -f -a "both\t'RFC 9535 and Procpath\'s'
 strict\t'RFC 9535 alone'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l compat -d 'Behave as an older Procpath: 0.2 has one tree, that of process 1' -r -f -a "0.2\t'0.2.0'"
@@ -193,7 +199,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s r -l repeat 
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s s -l stop-signal -d 'What commands are told when watching ends' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l kill-after -d 'Seconds from then until those that still run are killed' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l stream-read-buffer -d 'The longest line of a command that is shown (k and m are units)' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"
@@ -210,7 +216,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-li
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s i -l interval -d 'Seconds between samples' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s r -l recnum -d 'Number of samples; 0 or none means until interrupted' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s v -l reevalnum -d 'Run the commands of -e again every N samples' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"

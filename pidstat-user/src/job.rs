@@ -13,6 +13,7 @@ pub mod plot;
 mod proc;
 mod query;
 pub mod record;
+mod script;
 mod terminal;
 mod watch;
 

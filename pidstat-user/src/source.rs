@@ -10,6 +10,7 @@ pub mod pcap;
 pub mod procfs;
 pub mod recording;
 pub mod replay;
+pub mod sockdiag;
 pub mod taskstats;
 
 use crate::{
@@ -31,6 +32,9 @@ pub enum SourceError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// A recording that cannot be had.
+    #[error("{0}")]
+    Database(#[from] database::DatabaseError),
     /// The kernel side failed.
     #[error("{0}")]
     Kernel(String),

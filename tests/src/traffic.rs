@@ -214,6 +214,14 @@ impl Load {
         self.input.as_mut().expect("open").write_all(b"\n").expect("go");
     }
 
+    /// Lets a workload that waits stand there for more than a sample, then go on; what it said.
+    pub fn finish_after_a_while(&mut self) -> Vec<Report> {
+        let report = self.report();
+        std::thread::sleep(Duration::from_millis(1200));
+        self.go();
+        [vec![report], self.finish()].concat()
+    }
+
     /// Waits for the end and returns what is left of its reports. Panics if it failed.
     pub fn finish(&mut self) -> Vec<Report> {
         self.finished().expect("a workload that succeeds")
@@ -268,6 +276,11 @@ impl Drop for Load {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether the kernel has a protocol or a layer that it may lack: `tls`, `sctp`, `mptcp`.
+pub fn kernel_has(what: &str) -> bool {
+    Command::new(netload()).args(["has", what]).status().expect("netload").success()
 }
 
 /// The helper: where cargo built it, or beside this binary where both were carried to another machine.

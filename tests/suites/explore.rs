@@ -250,11 +250,11 @@ fn sql_reads_this_recording_and_does_nothing_else() {
         server.sql("SELECT count(*) AS n, NULL AS none_, 9007199254740993 AS big, x'00' AS blob FROM record");
     assert!(fine.body.contains(r#""rows":[[540,null,"9007199254740993","(1 bytes)"]]"#), "{}", fine.body);
     for (sql, words) in [
-        ("DELETE FROM record", "may only read"),
-        ("ATTACH '/etc/passwd' AS p", "may only read"),
+        ("DELETE FROM record", "may only use this database"),
+        ("ATTACH '/etc/passwd' AS p", "may only use this database"),
         ("SELECT load_extension('/tmp/x')", "load_extension"),
-        ("PRAGMA journal_mode = delete", "may only read"),
-        ("VACUUM INTO '/tmp/kpidstat-never'", "may only read"),
+        ("PRAGMA journal_mode = delete", "may only use this database"),
+        ("VACUUM INTO '/tmp/kpidstat-never'", "may only use this database"),
         ("SELEC 1", "syntax error"),
         ("SELECT zeroblob(1000000000)", "too big"),
     ] {

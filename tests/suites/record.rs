@@ -31,6 +31,12 @@ fn machine(dir: &Path) -> PathBuf {
     procfs
 }
 
+/// A command line that records it.
+fn recording<'a>(file: &'a Path, procfs: &'a Path, interval: &'a str) -> [&'a str; 7] {
+    let [file, procfs] = [file, procfs].map(|path| path.to_str().unwrap());
+    ["record", "-d", file, "--procfs", procfs, "-i", interval]
+}
+
 struct Recorder(Child);
 
 impl Recorder {
@@ -74,8 +80,7 @@ fn every_finished_sample_survives_kill_9_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let arguments =
-        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.001"];
+    let arguments = recording(&file, &procfs, "0.001");
     let mut seed = 7_u64;
     for round in 0..50 {
         let known = samples(&file);
@@ -99,8 +104,7 @@ fn sigterm_and_sigint_end_it_well_and_leave_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let procfs = machine(dir.path());
         let file = dir.path().join("out.sqlite");
-        let arguments =
-            ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+        let arguments = recording(&file, &procfs, "0.01");
         let mut recorder = Recorder::start(&arguments);
         wait_for("three samples", || samples(&file) > 2);
         recorder.signal(number);
@@ -143,8 +147,7 @@ fn two_recorders_on_one_file_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let arguments =
-        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+    let arguments = recording(&file, &procfs, "0.01");
     let _first = Recorder::start(&arguments);
     wait_for("a sample", || samples(&file) > 0);
     let second = tool::run(&arguments);
@@ -174,6 +177,44 @@ fn without_room_it_says_so_and_the_file_is_intact() {
     let check: String =
         Connection::open(&file).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
+}
+
+/// A file system of its own that fills up, in a mount namespace that goes with the shell.
+#[test]
+fn on_a_full_disk_it_says_so_and_what_was_finished_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let procfs = machine(dir.path());
+    // SAFETY: asks for a number.
+    let namespaces = if unsafe { libc::geteuid() } == 0 { "-m" } else { "-rm" };
+    for (name, size) in [("out.sqlite", "40k"), ("out.sqlite", "700k"), ("out.ndjson", "300k")] {
+        let disk = dir.path().join("disk");
+        fs::create_dir_all(&disk).unwrap();
+        let script = "mount -t tmpfs -o size=$1 tmpfs $2 || exit 99; cd $2; $3 record -d $4 --procfs $5 -i 0.001; code=$?; \
+                      df -k . | tail -1 >&2; cp $4* ..; exit $code";
+        let mut command = Command::new("unshare");
+        command.args([namespaces, "sh", "-c", script, "sh", size]);
+        let ended = command.arg(&disk).arg(tool::kpidstat()).arg(name).arg(&procfs).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{size}: {said}");
+        assert!(said.contains("cannot grow: no space is left") && said.contains("intact"), "{size}: {said}");
+        let file = dir.path().join(name);
+        if name.ends_with("ndjson") {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.ends_with('\n') && text.lines().count() > 3);
+            for line in text.lines() {
+                let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(sample["record"].as_array().unwrap().len(), PROCESSES as usize);
+            }
+            continue;
+        }
+        // On a disk that had no room for the tables there is nothing, and that is intact.
+        assert!(samples(&file) > 3 || size == "40k", "{size}: {} samples", samples(&file));
+        let database = Connection::open(&file).unwrap();
+        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+        drop(database);
+        fs::remove_file(&file).unwrap();
+    }
 }
 
 #[test]
@@ -207,17 +248,7 @@ fn lines_are_whole_whatever_happens() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.ndjson");
-    let arguments = [
-        "record",
-        "-d",
-        file.to_str().unwrap(),
-        "--procfs",
-        procfs.to_str().unwrap(),
-        "-i",
-        "0.001",
-        "-r",
-        "3",
-    ];
+    let arguments = [&recording(&file, &procfs, "0.001")[..], &["-r", "3"]].concat();
     assert!(tool::run(&arguments).status.success());
     fs::write(&file, [fs::read(&file).unwrap().as_slice(), b"{\"ts\": 17, \"rec"].concat()).unwrap();
     assert!(tool::run(&arguments).status.success());
@@ -250,17 +281,7 @@ fn the_documented_queries_of_procpath_run_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let record = [
-        "record",
-        "-d",
-        file.to_str().unwrap(),
-        "--procfs",
-        procfs.to_str().unwrap(),
-        "-i",
-        "0.02",
-        "-r",
-        "2",
-    ];
+    let record = [&recording(&file, &procfs, "0.02")[..], &["-r", "2"]].concat();
     assert!(tool::run(&record).status.success());
     let database = Connection::open(&file).unwrap();
     let rss = "SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid, stat_rss / 1024.0 / 1024 * (SELECT value FROM \

@@ -109,7 +109,9 @@ fn what_is_no_recording_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.txt");
     fs::write(&file, "not a database, but long enough for the header of one; ".repeat(9)).unwrap();
-    for (path, words) in [(file.as_path(), "not a database"), (&dir.path().join("none"), "No such file")] {
+    for (path, words) in
+        [(file.as_path(), "is not an SQLite database"), (&dir.path().join("none"), "No such file")]
+    {
         let output = tool::run(&["--replay", path.to_str().unwrap(), "-u"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");

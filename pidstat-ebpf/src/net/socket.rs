@@ -15,7 +15,7 @@ use aya_ebpf::{
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
     CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
-    SockCounters, SockName, SockRecord,
+    SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER, UPPER_TLS,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -31,6 +31,7 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
+pub const SOCK_STREAM: u16 = 1;
 pub const SOCK_DGRAM: u16 = 2;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
@@ -193,6 +194,7 @@ impl Socket {
             }
             (*out).family = load(sk, offset!(sk_family));
             (*out).protocol = self.protocol();
+            (*out).kind = self.kind();
             (*out).local_port = port;
             (*out).remote_port = u16::from_be(load(sk, offset!(sk_remote_port)));
             if (*out).family == AF_INET6 {
@@ -235,10 +237,15 @@ impl Socket {
                 let (segs_in, segs_out) = self.segments(tcp, counters);
                 (*out).segs_in = segs_in;
                 (*out).segs_out = segs_out;
-                if self.has_upper_layer(tcp) {
+                let upper: Ptr = load(tcp, offset!(icsk_ulp_ops));
+                if !upper.is_null() {
                     (*out).flags |= SOCK_INNER as u8;
-                }
-                if sequence::sampled() {
+                    (*out).upper = match load::<u32>(upper, offset!(ulp_name)).to_ne_bytes() {
+                        [b't', b'l', b's', 0] => UPPER_TLS,
+                        [b'm', b'p', b't', b'c'] => UPPER_MPTCP,
+                        _ => UPPER_OTHER,
+                    };
+                } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }
                 stream(tcp, counters, out);
@@ -246,17 +253,30 @@ impl Socket {
         }
     }
 
-    /// Folds a record into a word that changes when the socket moves: its counters never fall, so neither does their sum.
-    /// Never 0, which stands for what no dump shipped yet.
+    /// Folds what a record would say into a word that changes when the socket moves: counters never fall, so neither does
+    /// their sum. Never 0, which stands for what no dump shipped yet. `tcp` is its tcp_sock or NULL.
     #[inline(always)]
-    pub unsafe fn fold(record: *const SockRecord) -> u32 {
-        // SAFETY: a record, by the caller's promise.
+    pub unsafe fn fold(self, tcp: Ptr, counters: *const SockCounters) -> u32 {
+        // SAFETY: a full socket and its storage.
         unsafe {
-            // What was read of the stream, by whomever, is what was received less what waits.
-            let stream = 2 * (*record).bytes_received - u64::from((*record).unread_bytes);
-            let calls = (*record).tx_bytes + (*record).rx_bytes + u64::from((*record).owner.tgid);
-            let sum = calls + stream + u64::from((*record).segs_in) + u64::from((*record).segs_out);
-            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ u32::from((*record).state) << 24;
+            let mut sum = 0;
+            if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
+                sum += u64::from((*counters).owner.tgid);
+            }
+            let mut tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
+            let mut rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            if !tcp.is_null() {
+                if sequence::sampled() {
+                    (tx_bytes, rx_bytes) = sequence::moved(self, tcp, counters);
+                }
+                let (segs_in, segs_out) = self.segments(tcp, counters);
+                sum += u64::from(segs_in) + u64::from(segs_out);
+                // What was read of the stream, by whomever, is what was received less what waits.
+                let received: u64 = load(tcp, offset!(bytes_received));
+                sum += 2 * received - u64::from(unread(tcp));
+            }
+            sum += tx_bytes + rx_bytes;
+            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
             if word == 0 { 1 } else { word }
         }
     }
@@ -299,11 +319,17 @@ unsafe fn stream(tcp: Ptr, counters: *const SockCounters, out: *mut SockRecord) 
         (*out).header_bytes = load(tcp, offset!(tcp_header_len));
         let written: u32 = load(tcp, offset!(write_seq));
         let next: u32 = load(tcp, offset!(snd_nxt));
-        (*out).unread_bytes =
-            ahead(load::<u32>(tcp, offset!(rcv_nxt)).wrapping_sub(load(tcp, offset!(copied_seq))));
+        (*out).unread_bytes = unread(tcp);
         (*out).unsent_bytes = ahead(written.wrapping_sub(next));
         (*out).unacked_bytes = ahead(next.wrapping_sub(load(tcp, offset!(snd_una))));
     }
+}
+
+/// Bytes that were received and not read.
+#[inline(always)]
+unsafe fn unread(tcp: Ptr) -> u32 {
+    // SAFETY: fields of a tcp_sock.
+    unsafe { ahead(load::<u32>(tcp, offset!(rcv_nxt)).wrapping_sub(load(tcp, offset!(copied_seq)))) }
 }
 
 /// A distance of sequence numbers, 0 if it is backwards: two loads are not one moment.

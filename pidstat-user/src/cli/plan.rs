@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED},
+    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED, unix::UNIX},
     sample::{Capturing, Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -110,7 +110,7 @@ impl Plan {
         }
         let order = choice::order(args)?;
         let exited = choice::exited(args, &reports)?;
-        let extra = choice::extra(args, columns.as_deref())?;
+        let mut extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
         if !args.program.is_empty() && interval.is_none() {
             return Err(Usage("-e needs an interval".into()));
@@ -123,6 +123,11 @@ impl Plan {
         let (follow, pids) = choice::follow(args, interval.is_some(), pids, &mut filter)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
         facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
+        let beside = choice::beside_traffic(args, &extra)?;
+        if !beside.is_empty() {
+            facts |= Facts::TRAFFIC_GROUPS;
+            extra.extend(beside);
+        }
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
         if let Some(condition) = &filter.condition {
             condition.names(&mut |name: &Name| facts |= name.needs());
@@ -149,7 +154,7 @@ impl Plan {
                     "--check is about all processes during an interval: no -p, and an interval".into(),
                 ));
             }
-            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC | Facts::CONNECTIONS;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
@@ -201,6 +206,7 @@ impl Plan {
                 net: args.net.choice(),
                 capturing: Capturing { devices: args.devices.clone(), ..Capturing::default() },
                 net_sockets: args.net_sockets,
+                net_packets: args.net_packets,
                 sched_tasks: args.sched_tasks,
                 debug: args.debug_bpf,
             },
@@ -289,7 +295,9 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('n', args.network),
         (DELAY, args.delay),
     ];
-    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>() + u32::from(args.sched);
+    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>()
+        + u32::from(args.sched)
+        + u32::from(args.unix);
     let asked = |flag| {
         letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
     };
@@ -297,7 +305,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
     let tasks = args.scope.is_empty() || all || args.scope.contains(&ScopeArg::Task);
     let children = all || args.scope.contains(&ScopeArg::Child);
     let wanted = |report: &&&'static Report| {
-        (asked(report.flag) || args.sched && report.json == SCHED)
+        (asked(report.flag) || args.sched && report.json == SCHED || args.unix && report.json == UNIX)
             && match report.scope {
                 Scope::Task => tasks,
                 Scope::Children => children,

@@ -2,8 +2,14 @@
 
 mod splice;
 
-use crate::cli::tree::Definition;
-use std::process::{Command, Stdio};
+use crate::{cli::tree::Definition, engine::wait::unblock};
+use std::{
+    io::{self, Read as _},
+    process::{Command, Stdio},
+};
+
+/// More than any list of processes has.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Variables with their values, in the order of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,24 +21,10 @@ impl Variables {
     pub fn evaluate(definitions: &[Definition]) -> Variables {
         let mut variables: Vec<(String, String)> = Vec::new();
         for Definition { name, command } in definitions {
-            let ran = Command::new("sh")
-                .args(["-c", command])
-                .envs(variables.iter().map(|(name, value)| (name, value)))
-                .stdin(Stdio::null())
-                .stderr(Stdio::inherit())
-                .output();
-            let value = match ran {
-                Ok(output) => {
-                    if !output.status.success() {
-                        eprintln!("kpidstat: variable {name}: {command:?} failed ({})", output.status);
-                    }
-                    String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
-                }
-                Err(error) => {
-                    eprintln!("kpidstat: variable {name}: sh cannot be started: {error}");
-                    String::new()
-                }
-            };
+            let value = output(name, command, &variables).unwrap_or_else(|why| {
+                eprintln!("kpidstat: variable {name}: {why}");
+                String::new()
+            });
             if value.is_empty() {
                 eprintln!("kpidstat: variable {name} evaluated empty");
             }
@@ -60,6 +52,30 @@ impl Variables {
     }
 }
 
+/// What a command prints, and what went wrong on standard error.
+fn output(name: &str, command: &str, variables: &[(String, String)]) -> io::Result<String> {
+    let mut child = unblock(&mut Command::new("sh"))
+        .args(["-c", command])
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|error| io::Error::other(format!("sh cannot be started: {error}")))?;
+    let mut printed = Vec::new();
+    // What is left of the pipe is closed with it, which ends whoever still writes.
+    let read = child.stdout.take().map(|out| out.take(MOST_BYTES).read_to_end(&mut printed));
+    let status = child.wait()?;
+    read.transpose()?;
+    if printed.len() as u64 == MOST_BYTES {
+        return Err(io::Error::other(format!("{command:?} printed more than {} KiB", MOST_BYTES >> 10)));
+    }
+    if !status.success() {
+        eprintln!("kpidstat: variable {name}: {command:?} failed ({status})");
+    }
+    Ok(String::from_utf8_lossy(&printed).trim_end_matches('\n').to_owned())
+}
+
 /// The name that a text begins with; none if it begins with a digit.
 fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
@@ -81,6 +97,7 @@ mod tests {
         assert_eq!(variables.get("A"), Some("1\n2"));
         assert_eq!(variables.get("B"), Some("<1\n2>"));
         assert_eq!(variables.get("C"), Some("half"));
+        assert_eq!(self::variables(&["A=yes"]).get("A"), Some(""), "it has no end");
     }
 
     #[test]

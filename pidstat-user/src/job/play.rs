@@ -4,7 +4,7 @@ mod command;
 mod ini;
 mod section;
 
-use super::{glob::glob, run as run_command};
+use super::{glob::glob, run as run_command, script};
 use crate::{
     cli::{Args, exit, play::PlayArgs},
     engine::wait,
@@ -36,7 +36,7 @@ pub fn run(args: &PlayArgs) -> u8 {
 }
 
 fn play(args: &PlayArgs) -> Result<u8, PlayError> {
-    let text = std::fs::read_to_string(&args.playbook)
+    let text = script::read(&args.playbook)
         .map_err(|error| PlayError::Book(format!("cannot read {}: {error}", args.playbook.display())))?;
     let book = ini::parse(&text)?;
     let matching: Vec<&Section> = args

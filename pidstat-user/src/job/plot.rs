@@ -4,6 +4,7 @@ pub mod query;
 pub mod read;
 mod smooth;
 
+use super::script;
 use crate::{
     cli::{exit, plot::PlotArgs},
     sink::plot::{Chart, Formatter, Group, Line, STYLES, Style, csv, png, svg},
@@ -16,7 +17,13 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// How long statements of a user's may take over a recording of whatever size.
+const MOST_TIME: Duration = Duration::from_secs(120);
+/// Rows of a custom query.
+const MOST_ROWS: usize = 10_000_000;
 
 /// What ends it.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +109,12 @@ pub fn chart(args: &PlotArgs) -> Result<Chart, PlotError> {
     let sources = sources(args)?;
     // Mistakes in names come before mistakes in files.
     let (_, _) = (style(args)?, formatter(args)?);
-    let views = sources.iter().any(|source| !matches!(source, Source::Rows(Query { name: Some(_), .. })));
-    let database = database::open(&args.database_file, views)?;
-    draw(&database, &sources, args, None)
+    let views = sources.iter().any(|source| matches!(source, Source::Sql(_)));
+    let mut database = database::open(&args.database_file, views)?;
+    if sources.iter().any(|source| !matches!(source, Source::Rows(Query { name: Some(_), .. }))) {
+        database::bound(&mut database, MOST_TIME).map_err(ReadError::from)?;
+    }
+    draw(&database, &sources, args, Some(MOST_ROWS))
 }
 
 /// The same from what is already open; a custom query may have so many rows.
@@ -214,7 +224,7 @@ fn sources(args: &PlotArgs) -> Result<Vec<Source<'_>>, PlotError> {
         sources.push(Source::Rows(Query { name: None, title: "Custom expression", files: &[], measure }));
     }
     for path in &args.custom_query_files {
-        let sql = fs::read_to_string(path);
+        let sql = script::read(path);
         sources.push(Source::Sql(sql.map_err(|error| PlotError::File { path: path.clone(), error })?));
     }
     if sources.is_empty() {

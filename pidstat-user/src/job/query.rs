@@ -1,5 +1,6 @@
 //! `query`: finds processes in the tree, and prints them or what SQL makes of them.
 
+mod exited;
 mod print;
 mod sql;
 
@@ -13,8 +14,12 @@ use crate::{
         query::{Compat, Level, QueryArgs},
     },
     clock::Clock,
+    kernel::Reason,
     sample::node::Member,
-    source::procfs::{self, node::Tree},
+    source::{
+        SourceError, database,
+        procfs::{self, node::Tree},
+    },
 };
 pub(super) use print::plain;
 
@@ -38,6 +43,10 @@ enum Trouble {
     Tree(PathBuf, io::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
+    #[error("--exited needs eBPF, which cannot be used: {0}; {remedy}", remedy = .0.remedy())]
+    Unsupported(Reason),
+    #[error("{0}")]
+    Source(#[from] SourceError),
 }
 
 /// Answers, and says the exit code.
@@ -50,6 +59,7 @@ pub fn run(args: &QueryArgs) -> u8 {
     eprintln!("kpidstat: {trouble}");
     match trouble {
         Trouble::Usage(_) | Trouble::Query(QueryError::Syntax(..)) => exit::USAGE,
+        Trouble::Unsupported(_) => exit::UNSUPPORTED,
         _ => exit::FAILED,
     }
 }
@@ -67,7 +77,11 @@ pub(super) fn read(args: &crate::cli::tree::TreeArgs) -> io::Result<Tree> {
 fn answer(args: &QueryArgs) -> Result<String, Trouble> {
     args.tree.check().map_err(Trouble::Usage)?;
     let epoch_ns = Clock::Real.now().epoch_ns;
-    let tree = read(&args.tree).map_err(|error| Trouble::Tree(args.tree.procfs.clone(), error))?;
+    let ended = args.exited.map(|time| exited::during(time, &args.tree)).transpose()?;
+    let mut tree = read(&args.tree).map_err(|error| Trouble::Tree(args.tree.procfs.clone(), error))?;
+    if let Some((sample, host)) = &ended {
+        tree.add_exited(&sample.departed, host);
+    }
     let variables = Variables::evaluate(&args.environment);
     let warn = |what: String| {
         if args.level <= Level::Warning {
@@ -96,7 +110,7 @@ fn answer(args: &QueryArgs) -> Result<String, Trouble> {
         };
         let rows = table
             .ask(&variables.in_sql(sql), &args.tree.members)
-            .map_err(|error| Trouble::Sql(words(&error)))?;
+            .map_err(|error| Trouble::Sql(database::words(&error)))?;
         match delimiter {
             Some(delimiter) => {
                 let rows: Vec<String> = rows.iter().map(|row| print::row(row, Form::Python, 0)).collect();
@@ -135,15 +149,5 @@ fn unread(tree: &Tree, level: Level) {
         if unread.gone > 0 && level <= Level::Debug {
             eprintln!("kpidstat: {} of {} processes is null: they ended", member.name(), unread.gone);
         }
-    }
-}
-
-/// What SQLite says, without what the library puts around it.
-fn words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        rusqlite::Error::MultipleStatement => "You can only execute one statement at a time.".into(),
-        other => other.to_string(),
     }
 }

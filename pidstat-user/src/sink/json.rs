@@ -226,11 +226,12 @@ pub(super) fn about(origin: &Origin, before_epoch_ns: i64, now_epoch_ns: i64, ou
 fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
     if let Some(cost) = &frame.origin.cost {
         let or_null = |figure: Option<u64>| figure.map_or("null".to_owned(), |figure| figure.to_string());
-        let (bpf, map) = (cost.bpf.ok(), cost.exit_map.ok());
+        let (bpf, map, flows) = (cost.bpf.ok(), cost.exit_map.ok(), cost.flow_map.ok());
         let _ = write!(
             out,
             ", \"self\": {{\"cpu_ns\": {}, \"resident_bytes\": {}, \"peak_bytes\": {}, \"sample_ns\": {}, \
-             \"bpf_run_ns\": {}, \"bpf_runs\": {}, \"exit_map_used\": {}, \"exit_map_room\": {}}}",
+             \"bpf_run_ns\": {}, \"bpf_runs\": {}, \"exit_map_used\": {}, \"exit_map_room\": {}, \
+             \"flow_map_used\": {}, \"flow_map_room\": {}}}",
             or_null(frame.own_cpu_ns),
             or_null(cost.resident_bytes.ok()),
             cost.peak_bytes,
@@ -239,6 +240,8 @@ fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
             or_null(bpf.map(|bpf| bpf.1)),
             or_null(map.map(|map| map.0)),
             or_null(map.map(|map| map.1)),
+            or_null(flows.map(|map| map.0)),
+            or_null(flows.map(|map| map.1)),
         );
     }
     match &frame.check {
@@ -251,7 +254,9 @@ fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
                 ", \"check\": {{\"tasks_cpu_ns\": {}, \"machine_cpu_ns\": {}, \"found_pct\": {:.2}, \
                  \"interrupt_ns\": {}, \"steal_ns\": {}, \"idle_ns\": {}, \"tasks_switches\": {}, \
                  \"machine_switches\": {}, \"tasks_read_bytes\": {}, \"disks_read_bytes\": {}, \
-                 \"tasks_written_bytes\": {}, \"disks_written_bytes\": {}}}",
+                 \"tasks_written_bytes\": {}, \"disks_written_bytes\": {}, \
+                 \"connections_rx_wire_bytes\": {}, \"devices_rx_wire_bytes\": {}, \
+                 \"connections_tx_wire_bytes\": {}, \"devices_tx_wire_bytes\": {}}}",
                 check.tasks_ns,
                 check.busy_ns(),
                 check.found_pct(),
@@ -264,6 +269,10 @@ fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
                 machine.read_bytes,
                 or_null(check.written_bytes),
                 machine.written_bytes,
+                or_null(check.wire.map(|wire| wire.rx_bytes)),
+                or_null(check.wire.map(|wire| wire.devices_rx_bytes)),
+                or_null(check.wire.map(|wire| wire.tx_bytes)),
+                or_null(check.wire.map(|wire| wire.devices_tx_bytes)),
             );
         }
         Some(Err(why)) => {

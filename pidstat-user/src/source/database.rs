@@ -1,12 +1,13 @@
 //! Opens SQLite files of other hands to read: nothing in them runs, and nothing is written to or beside them.
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig, limits::Limit};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit};
 use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read as _},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Why a file is not read.
@@ -97,6 +98,39 @@ fn harden(database: &Connection, views: bool) -> rusqlite::Result<()> {
     database.set_limit(Limit::SQLITE_LIMIT_LENGTH, 16 << 20)?;
     database.pragma_update(None, "cell_size_check", true)?;
     database.pragma_update(None, "temp_store", "memory")
+}
+
+/// How much memory all statements together may take.
+const MOST_MEMORY: i64 = 512 << 20;
+
+/// Bounds what statements take from now on: so much time altogether, and 512 MiB.
+///
+/// # Errors
+/// When SQLite refuses.
+pub fn bound(database: &mut Connection, time: Duration) -> rusqlite::Result<()> {
+    database.pragma_update(None, "hard_heap_limit", MOST_MEMORY)?;
+    let end = Instant::now() + time;
+    database.progress_handler(10_000, Some(move || Instant::now() > end))
+}
+
+/// SQLite's own words, without what the library puts around them; those of a limit in ours.
+pub fn words(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            return "the statement took longer than it may".into();
+        }
+        Some(ErrorCode::OutOfMemory) => return "the statement needs more memory than it may have".into(),
+        Some(ErrorCode::AuthorizationForStatementDenied) => {
+            return "a statement may only use this database".into();
+        }
+        _ => {}
+    }
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::MultipleStatement => "You can only execute one statement at a time.".into(),
+        other => other.to_string(),
+    }
 }
 
 /// The columns of a table, in order; none if there is no such table.

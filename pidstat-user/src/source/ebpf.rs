@@ -98,14 +98,19 @@ impl EbpfSource {
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
-            let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
+            let options = Options {
+                debug: want.debug,
+                unix: want.facts.has(Facts::UNIX),
+                packets: want.net_packets,
+                ..Options::for_sockets(want.net_sockets)
+            };
             let mut net = Net::open(&kernel, ours, want.net, options)?;
             net.keep_closed(want.facts.has(Facts::CONNECTIONS));
             Ok(net)
         });
         let connections = want.facts.has(Facts::CONNECTIONS).then(|| Connections::new(want.facts, proc_root));
         let traffic = match &net {
-            Some(Ok(_)) => Ok(Traffic::default()),
+            Some(Ok(net)) => Ok(net.nothing()),
             Some(Err(_)) => Err(Missing::NotInSource),
             None => Err(Missing::NotAsked),
         };
@@ -132,7 +137,8 @@ impl EbpfSource {
             wakeup,
             hidden: Hidden::new(traffic),
             users: Users::machine(),
-            groups: want.facts.has(Facts::CGROUP).then(|| Groups::new(proc_root)),
+            groups: (want.facts.has(Facts::CGROUP) || want.facts.has(Facts::TRAFFIC_GROUPS))
+                .then(|| Groups::new(proc_root)),
             machine: Machine::new(proc_root),
             net,
             sched,
@@ -183,6 +189,17 @@ impl EbpfSource {
         let all = hooks.chain([self.walk.program()]).map(entry::run_time);
         let sum = all.flatten().fold((0u64, 0u64), |sum, (ns, runs)| (sum.0 + ns, sum.1 + runs));
         if sum.1 == 0 { Err(Missing::NotMeasured) } else { Ok(sum) }
+    }
+
+    /// Control groups of the processes that moved something, where those of all were not asked for.
+    fn groups_of_traffic(&mut self, out: &mut Sample) {
+        if !self.want.facts.has(Facts::TRAFFIC_GROUPS) || self.want.facts.has(Facts::CGROUP) {
+            return;
+        }
+        let idle = |traffic: &Traffic| *traffic == Traffic { unix: traffic.unix, ..Traffic::default() };
+        for task in out.tasks.iter_mut().filter(|task| task.traffic.is_ok_and(|traffic| !idle(&traffic))) {
+            task.cgroup = self.reader.cgroup(task.key.tgid);
+        }
     }
 
     /// Figures that are read per process whenever they are asked for, because they change by themselves.
@@ -301,6 +318,7 @@ impl Source for EbpfSource {
             }
             Err(why) => Err(why.to_string()),
         });
+        self.groups_of_traffic(out);
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
             let sums = &self.walk.gather.sums;
@@ -317,18 +335,32 @@ impl Source for EbpfSource {
         let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
         let net_approximate =
             self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
+        let net_unix = matches!(&self.net, Some(Ok(net)) if net.counts_unix().is_ok());
         let cost = self.want.facts.has(Facts::COST).then(|| {
             let sample_ns = clock.now().uptime_ns.saturating_sub(now.uptime_ns);
             let own = procfs::cost::so_far(&mut self.reader, self.host.page_bytes, sample_ns);
             let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().ok());
-            Cost { bpf: self.bpf(), exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply), ..own }
+            let net = self.net.as_ref().and_then(|net| net.as_ref().ok());
+            Cost {
+                bpf: self.bpf(),
+                exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply),
+                flow_map: net.map(Net::fill_of_flows).ok_or(Missing::DoesNotApply),
+                ..own
+            }
         });
         if out.system.machine.is_ok() {
             let tasks_ns = self.tasks_ns(&out.tasks);
             out.system.machine = out.system.machine.map(|machine| Figures { tasks_ns, ..machine });
         }
-        out.origin =
-            Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses, cost };
+        out.origin = Origin {
+            source: "ebpf",
+            net_rung,
+            net_shortfall,
+            net_approximate,
+            net_unix,
+            losses: self.losses,
+            cost,
+        };
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub mod passwd;
 pub mod rare;
 pub mod reader;
 pub mod schedstat;
+pub mod small;
 pub mod smaps;
 pub mod stat;
 pub mod statm;

@@ -6,14 +6,14 @@ mod connections;
 mod own;
 mod procpath;
 
-use super::{Source, SourceError};
+use super::{Source, SourceError, database};
 use crate::{
     clock::{Clock, Instant},
     sample::{ConnectionKey, Facts, Host, Origin, Sample, TaskKey, Want},
 };
 use own::Own;
 use procpath::Procpath;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _};
 use std::{
     collections::{HashMap, HashSet},
     io,
@@ -48,11 +48,9 @@ impl RecordingSource {
     pub fn open(path: &Path, want: &Want) -> Result<RecordingSource, SourceError> {
         let name = path.display().to_string();
         let wrong = |error| SourceError::Unreadable { path: name.clone(), error };
-        // SQLite's own words for a file that is not there say less.
-        std::fs::File::open(path).map_err(wrong)?;
+        // Views are code of whoever made the file.
+        let connection = database::open(path, false)?;
         let opened = || -> rusqlite::Result<Option<(Connection, Host, Tables)>> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags)?;
             let meta = meta(&connection)?;
             let host = host(&meta);
             let has = |table: &str| connection.table_exists(None, table);

@@ -11,6 +11,7 @@ use super::{
         ProcSource, Users,
         host::{cpus, recorded_name},
         machine::Machine,
+        small,
     },
 };
 use crate::{
@@ -162,7 +163,7 @@ impl Source for ReplaySource {
 }
 
 fn read_scenario(path: &Path) -> Result<Scenario, SourceError> {
-    let read = match std::fs::read_to_string(path) {
+    let read = match small::read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Scenario::default()),
         other => other,
     };

@@ -8,6 +8,7 @@ use crate::{
     cli::plot::PlotArgs,
     job::plot::{self, PlotError, Source, query::QUERIES, read},
     sink::plot::svg::{self, Medium},
+    source::database,
 };
 use rusqlite::{Connection, types::ValueRef};
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ pub fn rows(path: &Path, wish: &Wish) -> Answer {
     let database = guard::open(path).map_err(|error| error.to_string())?;
     let sql = wish.get("sql").ok_or("no sql")?;
     let begun = Instant::now();
-    let answer = table(&database, sql).map_err(|error| explained(&error))?;
+    let answer = table(&database, sql).map_err(|error| database::words(&error))?;
     let (columns, rows, more) = answer;
     let ms = begun.elapsed().as_millis();
     Ok((JSON, json!({"columns": columns, "rows": rows, "more": more, "ms": ms}).to_string()))
@@ -130,7 +131,7 @@ pub fn picture(path: &Path, wish: &Wish) -> Answer {
         most_rows: Some(MOST_DRAWN),
     };
     let said = |error: read::ReadError| match error {
-        read::ReadError::Sql(error) => explained(&error),
+        read::ReadError::Sql(error) => database::words(&error),
         other => other.to_string(),
     };
     let text = match &view {
@@ -187,17 +188,4 @@ fn arguments(path: &Path, wish: &Wish) -> Result<PlotArgs, String> {
         text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })?;
     Ok(PlotArgs { database_file: path.to_owned(), no_dots: true, ..line.plot })
-}
-
-/// SQLite's words; those of a limit in ours.
-fn explained(error: &rusqlite::Error) -> String {
-    use rusqlite::ErrorCode;
-    match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => {
-            format!("the statement took longer than {} seconds", guard::MOST_TIME.as_secs())
-        }
-        Some(ErrorCode::OutOfMemory) => "the statement needs more memory than it may have".into(),
-        Some(ErrorCode::AuthorizationForStatementDenied) => "a statement may only read this recording".into(),
-        _ => read::words(error),
-    }
 }

@@ -5,16 +5,10 @@ use rusqlite::{
     Connection,
     hooks::{AuthAction, AuthContext, Authorization},
 };
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 /// How long a statement may run.
-pub const MOST_TIME: Duration = Duration::from_secs(20);
-
-/// How much memory all statements together may take.
-const MOST_MEMORY: i64 = 512 << 20;
+const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Opens the recording for one question.
 ///
@@ -27,9 +21,7 @@ pub fn open(path: &Path) -> Result<Connection, DatabaseError> {
 }
 
 fn guard(database: &mut Connection) -> rusqlite::Result<()> {
-    database.pragma_update(None, "hard_heap_limit", MOST_MEMORY)?;
-    let end = Instant::now() + MOST_TIME;
-    database.progress_handler(10_000, Some(move || Instant::now() > end))?;
+    database::bound(database, MOST_TIME)?;
     database.authorizer(Some(allowed))
 }
 

@@ -1,6 +1,10 @@
 //! Playbooks as text: Python's INI dialect with `:` alone between key and value and `#` alone before a comment.
 
 use super::PlayError;
+use std::collections::HashSet;
+
+/// No command has so many.
+const MOST_OPTIONS: usize = 1000;
 
 /// A section with its options in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,7 @@ impl Section {
 /// The line that makes no sense.
 pub fn parse(text: &str) -> Result<Vec<Section>, PlayError> {
     let mut sections: Vec<Section> = Vec::new();
+    let mut names = HashSet::new();
     let mut option: Option<(String, Vec<String>)> = None;
     let mut indent = 0;
     for (number, line) in text.lines().enumerate() {
@@ -46,7 +51,7 @@ pub fn parse(text: &str) -> Result<Vec<Section>, PlayError> {
         finish(&mut sections, &mut option);
         let header = value.strip_prefix('[').and_then(|rest| rest.rfind(']').map(|end| &rest[..end]));
         if let Some(name) = header.filter(|name| !name.is_empty()) {
-            if sections.iter().any(|section| section.name == name) {
+            if !names.insert(name) {
                 return Err(wrong(format!("section {name:?} is there already")));
             }
             sections.push(Section { name: name.into(), options: Vec::new() });
@@ -59,6 +64,9 @@ pub fn parse(text: &str) -> Result<Vec<Section>, PlayError> {
         let key = key.trim().to_lowercase();
         if key.is_empty() {
             return Err(wrong(format!("no key in {value:?}")));
+        }
+        if section.options.len() == MOST_OPTIONS {
+            return Err(wrong(format!("section {:?} has too many options", section.name)));
         }
         if section.get(&key).is_some() {
             return Err(wrong(format!("option {key:?} of section {:?} is there already", section.name)));
@@ -82,38 +90,28 @@ fn finish(sections: &mut [Section], option: &mut Option<(String, Vec<String>)>) 
 pub fn lines(value: &str) -> Result<Vec<String>, PlayError> {
     let mut found = Vec::new();
     let mut open = String::new();
+    let mut quote = None;
     for line in value.lines().filter(|line| !line.is_empty()) {
-        let whole = format!("{open}{line}");
-        match ending(&whole) {
-            Ending::Escape => {
-                open.push_str(line);
-                open.pop();
-            }
-            Ending::Quote => {
-                let quote = if whole.contains('\'') && !whole.contains('"') { '"' } else { '\'' };
-                let whole = whole.replace('\\', "\\\\");
-                return Err(PlayError::Book(format!(
-                    "No closing quotation error on line {quote}{whole}{quote}"
-                )));
-            }
-            Ending::Word => {
-                found.push(whole);
-                open.clear();
-            }
+        let (quote_after, escaped) = ending(line, quote);
+        open.push_str(line);
+        if escaped {
+            open.pop();
+            quote = quote_after;
+        } else if quote_after.is_some() {
+            let quote = if open.contains('\'') && !open.contains('"') { '"' } else { '\'' };
+            let whole = open.replace('\\', "\\\\");
+            return Err(PlayError::Book(format!("No closing quotation error on line {quote}{whole}{quote}")));
+        } else {
+            found.push(std::mem::take(&mut open));
+            quote = None;
         }
     }
     if open.is_empty() { Ok(found) } else { Err(PlayError::Book("Line continuation end expected".into())) }
 }
 
-/// In what a line for a shell ends.
-enum Ending {
-    Word,
-    Escape,
-    Quote,
-}
-
-fn ending(line: &str) -> Ending {
-    let (mut quote, mut escaped) = (None, false);
+/// In what a line for a shell ends that begins within a quote, or not: the quote that is open, and whether the line goes on.
+fn ending(line: &str, mut quote: Option<char>) -> (Option<char>, bool) {
+    let mut escaped = false;
     for c in line.chars() {
         match (quote, c) {
             _ if escaped => escaped = false,
@@ -123,11 +121,7 @@ fn ending(line: &str) -> Ending {
             _ => {}
         }
     }
-    match (escaped, quote) {
-        (true, _) => Ending::Escape,
-        (false, Some(_)) => Ending::Quote,
-        (false, None) => Ending::Word,
-    }
+    (quote, escaped)
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub enum ReadError {
     #[error("the database has no {0} in its table meta")]
     Meta(&'static str),
     /// SQLite refused.
-    #[error("SQL error: {}", words(.0))]
+    #[error("SQL error: {}", database::words(.0))]
     Sql(#[from] rusqlite::Error),
     /// A custom query without a column.
     #[error("the custom query has no column {0}; it needs ts, pid and value")]
@@ -78,15 +78,6 @@ pub enum ReadError {
     /// A custom query with a parameter that nobody fills.
     #[error("the custom query has the parameter {0}; there are :after, :before and :pid_list")]
     Parameter(String),
-}
-
-/// SQLite's own words, without the statement.
-pub fn words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(words)) => words.clone(),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// The columns of the recorded rows, if what a query needs is among them.

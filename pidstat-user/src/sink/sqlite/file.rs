@@ -1,7 +1,7 @@
 //! A recording's file: opened for one recorder at a time, written one transaction per sample, closed as one plain file.
 
 use super::RecordError;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig, ffi};
 use std::{
     fs::{OpenOptions, TryLockError},
     path::{Path, PathBuf},
@@ -36,6 +36,10 @@ impl File {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         lock_out_others(&lock, path)?;
         let opened = Connection::open(path).and_then(|connection| {
+            // The file may be somebody else's: what its schema would do with our rows is not done.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
             connection.busy_timeout(PATIENCE)?;
             // Means nothing to a file that has pages already.
             connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -109,10 +113,14 @@ fn because(path: &Path, error: rusqlite::Error) -> RecordError {
         Some(ErrorCode::DiskFull) => {
             RecordError::Full { path: path.into(), why: "no space is left on the device" }
         }
-        _ if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE) => {
+        // The second is the index that stands beside the log.
+        _ if error.sqlite_error().is_some_and(|error| {
+            [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(&error.extended_code)
+        }) =>
+        {
             RecordError::Full {
                 path: path.into(),
-                why: "a limit on sizes of files or a quota is reached, or the device failed",
+                why: "no space is left, a limit on sizes of files or a quota is reached, or the device failed",
             }
         }
         Some(ErrorCode::NotADatabase) => RecordError::NotOurs(path.into()),

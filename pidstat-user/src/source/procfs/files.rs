@@ -45,7 +45,7 @@ impl Place {
 pub enum Extent {
     /// One record: the kernel hands it over in one read if there is room, so no second read asks for the end.
     Record,
-    /// Everything up to the end.
+    /// Everything up to the end, or [`MOST_BYTES`].
     Whole,
     /// At most so many bytes.
     AtMost(usize),
@@ -63,6 +63,10 @@ pub struct Files {
 
 /// Enough for every `status`, so that one read has it.
 const RECORD_BYTES: usize = 8 * 1024;
+/// More than any file has that the kernel makes; one without an end in a copied tree ends here.
+pub const MOST_BYTES: usize = 64 << 20;
+/// The largest record is a `status` with 65536 groups.
+const MOST_RECORD_BYTES: usize = 1 << 20;
 /// Enough for some 1000 entries of `/proc` per call.
 const LISTING_BYTES: usize = 32 * 1024;
 
@@ -189,12 +193,23 @@ impl Files {
     pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
         self.path_of(at, link);
         self.path.push(0);
-        mode(self.root.as_raw_fd(), &self.path)
+        mode(self.root.as_raw_fd(), &self.path).map(|(mode, _)| mode)
     }
 
-    /// Calls `each` with the mode of what every entry of a directory of a task leads to. Entries that are gone or lead
-    /// nowhere are left out.
-    pub fn modes(&mut self, at: Place, directory: &str, mut each: impl FnMut(u32)) -> Result<(), Refusal> {
+    /// Opens a file of a task, to be kept.
+    pub fn open_kept(&mut self, at: Place, file: &str) -> Result<OwnedFd, Refusal> {
+        self.path_of(at, file);
+        self.open_path(0)
+    }
+
+    /// Calls `each` with the mode and the inode number of what every entry of a directory of a task leads to. Entries that
+    /// are gone or lead nowhere are left out.
+    pub fn modes(
+        &mut self,
+        at: Place,
+        directory: &str,
+        mut each: impl FnMut(u32, u64),
+    ) -> Result<(), Refusal> {
         self.path_of(at, directory);
         let fd = self.open_path(libc::O_DIRECTORY)?;
         let mut refused = Ok(());
@@ -207,7 +222,7 @@ impl Files {
             path.extend_from_slice(name);
             path.push(0);
             match mode(fd.as_raw_fd(), &path) {
-                Ok(mode) => each(mode),
+                Ok((mode, inode)) => each(mode, inode),
                 Err(Refusal(libc::EACCES)) => refused = Err(Refusal(libc::EACCES)),
                 Err(_) => {}
             }
@@ -248,12 +263,14 @@ impl Files {
 
 /// Reads into `bytes`, which grows as needed and is never shrunk; gives the length.
 fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal> {
+    let most = match extent {
+        Extent::Record => MOST_RECORD_BYTES,
+        Extent::Whole => MOST_BYTES,
+        Extent::AtMost(most) => most,
+    };
     let mut length = 0;
     loop {
-        let end = match extent {
-            Extent::AtMost(most) => most.min(bytes.len()),
-            Extent::Record | Extent::Whole => bytes.len(),
-        };
+        let end = most.min(bytes.len());
         let room = &mut bytes[length..end];
         // SAFETY: `room` is valid for writes of its length.
         let got = unsafe { libc::read(fd, room.as_mut_ptr().cast(), room.len()) };
@@ -266,8 +283,7 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
         let filled = got == room.len();
         length += got;
         match extent {
-            _ if got == 0 => return Ok(length),
-            Extent::AtMost(most) if length >= most => return Ok(length),
+            _ if got == 0 || length >= most => return Ok(length),
             Extent::Record if !filled => return Ok(length),
             _ => {}
         }
@@ -277,8 +293,8 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
     }
 }
 
-/// The `st_mode` of what a path below an open directory leads to; the path ends with a NUL.
-fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
+/// The `st_mode` and `st_ino` of what a path below an open directory leads to; the path ends with a NUL.
+fn mode(directory: RawFd, path: &[u8]) -> Result<(u32, u64), Refusal> {
     let path = CStr::from_bytes_until_nul(path).map_err(|_| Refusal(libc::EINVAL))?;
     let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the path is a string that ends with a NUL, and `about` is room for one stat, which the call fills.
@@ -286,7 +302,8 @@ fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
         return Err(last_refusal());
     }
     // SAFETY: the call succeeded, so it filled the whole structure.
-    Ok(unsafe { about.assume_init() }.st_mode)
+    let about = unsafe { about.assume_init() };
+    Ok((about.st_mode, about.st_ino))
 }
 
 /// Walks a directory by getdents64(2).
@@ -347,6 +364,17 @@ mod tests {
         for length in [0, 19, 25] {
             record[16] = length;
             entries(&record, &mut |_: &[u8]| panic!("{length}"));
+        }
+    }
+
+    #[test]
+    fn a_file_without_an_end_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("7")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("7/stat")).unwrap();
+        let mut files = Files::open(dir.path()).unwrap();
+        for (extent, most) in [(Extent::Record, MOST_RECORD_BYTES), (Extent::Whole, MOST_BYTES)] {
+            assert_eq!(files.read(Place::process(7), "stat", extent).unwrap().len(), most);
         }
     }
 

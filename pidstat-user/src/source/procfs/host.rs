@@ -1,6 +1,6 @@
 //! What does not change on a machine: names, CPUs, units.
 
-use super::{files::Files, system};
+use super::{files::Files, small, system};
 use crate::sample::Host;
 use std::{ffi::CStr, path::Path};
 
@@ -30,7 +30,7 @@ pub fn cpus(proc_root: &Path, sys_root: &Path) -> u32 {
         let _ = directory.list_root(|name| count += u32::from(system::is_cpu(name)));
     }
     if count == 0 {
-        let stat = std::fs::read(proc_root.join("stat")).unwrap_or_default();
+        let stat = small::read(&proc_root.join("stat")).unwrap_or_default();
         count = system::cpus_in_stat(&stat).unwrap_or(0);
     }
     count.max(1)
@@ -39,13 +39,13 @@ pub fn cpus(proc_root: &Path, sys_root: &Path) -> u32 {
 /// Whether this machine measures delays of tasks started from now on (`kernel.task_delayacct`); `None` where the kernel
 /// has no such switch.
 pub fn delay_accounting(proc_root: &Path) -> Option<bool> {
-    let text = std::fs::read_to_string(proc_root.join("sys/kernel/task_delayacct")).ok()?;
+    let text = small::read_text(&proc_root.join("sys/kernel/task_delayacct")).ok()?;
     Some(text.trim() != "0")
 }
 
 /// A name that a recorded machine gives itself in `sys/kernel/FILE` below `proc_root`.
 pub fn recorded_name(proc_root: &Path, file: &str) -> Option<String> {
-    let text = std::fs::read_to_string(proc_root.join("sys/kernel").join(file)).ok()?;
+    let text = small::read_text(&proc_root.join("sys/kernel").join(file)).ok()?;
     Some(text.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The rest of [`procfs`](super) reads what columns need, thousands of times a second. Here is the whole of each file, for
 //! whoever wants to look at one process: every field has its unit in its documentation, and text that is no UTF-8 is kept
-//! as bytes where it names something ([`OsString`](std::ffi::OsString)), else shown with U+FFFD.
+//! as bytes where it names something ([`OsString`]), else shown with U+FFFD.
 //!
 //! ```
 //! use pidstat_user::source::procfs::{Inspector, files::Place};
@@ -29,6 +29,7 @@ mod status;
 mod sysctl;
 mod words;
 
+pub use super::files::MOST_BYTES;
 pub use cgroup::Membership;
 pub use fd::{Descriptor, Kind};
 pub use limits::Limit;
@@ -47,9 +48,6 @@ use super::{
 };
 use crate::sample::{Io, Sched};
 use std::{ffi::OsString, path::Path};
-
-/// No file is read beyond this: a directory that only looks like a procfs may hold one without an end.
-pub const MOST_BYTES: usize = 64 << 20;
 
 /// Why a file tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

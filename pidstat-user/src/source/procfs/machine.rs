@@ -1,6 +1,6 @@
 //! Reads the figures of the whole machine, from files that stay open where the kernel makes them.
 
-use super::{files::is_procfs, system};
+use super::{files::is_procfs, small, system};
 use crate::{
     sample::{Machine as Figures, Missing, Reading},
     source::SourceError,
@@ -111,7 +111,7 @@ impl Held {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => File::open(&self.path)?,
+            None => small::open(&self.path)?,
         };
         let mut length = 0;
         loop {

@@ -1,6 +1,6 @@
 //! Names of users, looked up once each.
 
-use super::passwd;
+use super::{passwd, small};
 use std::{collections::HashMap, path::Path, rc::Rc};
 
 /// User ids and their names, from this machine's databases or from a recorded `etc/passwd`.
@@ -18,7 +18,7 @@ impl Users {
 
     /// The users of `passwd` in the directory `etc_root`, and nobody else; this machine's if there is no such file.
     pub fn recorded(etc_root: &Path) -> Users {
-        let Ok(bytes) = std::fs::read(etc_root.join("passwd")) else { return Users::machine() };
+        let Ok(bytes) = small::read(&etc_root.join("passwd")) else { return Users::machine() };
         let mut names = HashMap::new();
         for (name, uid) in passwd::entries(&bytes) {
             // The first entry wins, as in getpwuid(3).

@@ -1,7 +1,7 @@
 //! `/proc/vmstat`: what went between memory and storage, of the whole machine.
 
-use super::number::first;
-use std::{fs, path::Path};
+use super::{number::first, small};
+use std::path::Path;
 
 /// Bytes that were read from storage and written to it since boot; `None` if the file has not both lines.
 pub fn parse(bytes: &[u8]) -> Option<(u64, u64)> {
@@ -11,12 +11,12 @@ pub fn parse(bytes: &[u8]) -> Option<(u64, u64)> {
 
 /// [`parse`] of the file below a proc directory.
 pub fn storage_bytes(proc_root: &Path) -> Option<(u64, u64)> {
-    parse(&fs::read(proc_root.join("vmstat")).ok()?)
+    parse(&small::read(&proc_root.join("vmstat")).ok()?)
 }
 
 /// Digits of the largest process id (`sys/kernel/pid_max`).
 pub fn pid_digits(proc_root: &Path) -> Option<usize> {
-    let text = fs::read(proc_root.join("sys/kernel/pid_max")).ok()?;
+    let text = small::read(&proc_root.join("sys/kernel/pid_max")).ok()?;
     first(&text).map(|most| most.to_string().len())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{paths, sandwich, traffic};
+use pidstat_tests::{packets, paths, sandwich, traffic};
 use pidstat_user::{
     clock::Clock,
     kernel::{self as kernel_side, Reason, ladder::Survey},
@@ -10,9 +10,10 @@ use pidstat_user::{
     source::{
         Source as _,
         ebpf::{self, EbpfSource},
+        pcap,
     },
 };
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, fs, io, os::fd::AsRawFd as _, path::Path, thread, time::Duration};
 
 /// What kernels.toml says of a program that must attach; anything else is a part of the reason why it must not.
 const ATTACHES: &str = "attaches";
@@ -37,6 +38,14 @@ pub fn all() -> Result<bool> {
         }
     };
     check("the kernel is the listed one", release(kernel));
+    let list = |key: &str| -> Result<Vec<&str>> {
+        let names = listed.get(kernel).and_then(|facts| facts.get(key)?.as_array());
+        let names = names.with_context(|| format!("kernels.toml has no {key}"))?;
+        Ok(names.iter().filter_map(toml::Value::as_str).collect())
+    };
+    for module in list("modules")? {
+        check(&format!("module {module}"), load_module(module));
+    }
     let mut seen = BTreeSet::new();
     let survey = kernel_side::survey();
     for state in &survey.programs {
@@ -61,11 +70,6 @@ pub fn all() -> Result<bool> {
         ebpf::usable(Path::new("/proc")).map_err(|why| anyhow!("{why}")),
     );
     check("the figures of -u -r -d -w are /proc's", figures());
-    let list = |key: &str| -> Result<Vec<&str>> {
-        let names = listed.get(kernel).and_then(|facts| facts.get(key)?.as_array());
-        let names = names.with_context(|| format!("kernels.toml has no {key}"))?;
-        Ok(names.iter().filter_map(toml::Value::as_str).collect())
-    };
     let rungs = list("rungs")?;
     check("the rungs that work are the listed ones, in order", works(&survey, &rungs));
     check("the best of them counts for -n", best(rungs[0]));
@@ -73,9 +77,16 @@ pub fn all() -> Result<bool> {
         let outcome = traffic::kill_leaves_nothing(rung).map_err(|why| anyhow!(why));
         check(&format!("{rung}: kill -9 leaves nothing behind"), outcome);
     }
+    for rung in rungs.iter().filter(|rung| ["tracepoint", "fexit"].contains(rung)) {
+        let outcome = paths::choice(rung)
+            .context("a rung")
+            .and_then(|choice| packets::are_exact(choice).map_err(|why| anyhow!(why)));
+        check(&format!("{rung}: packets on the wire are those that were sent"), outcome);
+    }
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
+    check("the rung without programs says what it lacks", captured(&listed));
     check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
-    paths::run(&listed, &rungs, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
+    paths::run(&listed, &rungs, true, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
         .map_err(|why| anyhow!(why))?;
     // For good, so at the end.
     check(
@@ -100,6 +111,19 @@ pub fn all() -> Result<bool> {
     Ok(good)
 }
 
+/// What is said of captured packets, which need a library that a guest has not.
+fn captured(listed: &toml::Table) -> Result<()> {
+    let expected = |key: &str| {
+        let text = listed.get("pcap").and_then(|facts| facts.get(key)?.as_str());
+        text.with_context(|| format!("kernels.toml: [pcap] has no {key}"))
+    };
+    ensure!(expected("figures")? == format!("approximate: {}", pcap::SHORTFALL), "{}", pcap::SHORTFALL);
+    let why = pcap::probe().err().context("it works")?;
+    ensure!(why.to_string().contains(expected("guest")?), "{why}");
+    ensure!(why.remedy().contains("libpcap0.8"), "{}", why.remedy());
+    Ok(())
+}
+
 /// Whether the rungs of the net family that work are these.
 fn works(survey: &Survey, expected: &[&str]) -> Result<()> {
     let net = survey.rungs.iter().filter(|state| state.family == "net");
@@ -109,6 +133,19 @@ fn works(survey: &Survey, expected: &[&str]) -> Result<()> {
         .filter_map(|state| Some(format!("{}: {}", state.rung.name, state.works.as_ref().err()?)))
         .collect();
     ensure!(works == expected, "{works:?} work; {}", why.join("; "));
+    Ok(())
+}
+
+/// Gives the kernel one of its modules.
+fn load_module(name: &str) -> Result<()> {
+    /// MODULE_INIT_COMPRESSED_FILE.
+    const COMPRESSED: libc::c_int = 4;
+    let path = format!("/modules/{name}.ko");
+    let flags = if fs::read(&path)?.starts_with(b"\x7fELF") { 0 } else { COMPRESSED };
+    let file = fs::File::open(path)?;
+    // SAFETY: an open descriptor, a string that lives through the call, and flags.
+    let done = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), flags) };
+    ensure!(done == 0, "{}", io::Error::last_os_error());
     Ok(())
 }
 

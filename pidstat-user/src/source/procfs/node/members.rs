@@ -13,6 +13,9 @@ use crate::sample::{
     node::{Member, Value},
 };
 
+/// A command line can have 6 MiB, nothing else has as much.
+const MOST_BYTES: usize = 8 << 20;
+
 /// The values of a member; `stat` is the node's own, if it was read already.
 ///
 /// # Errors
@@ -33,9 +36,11 @@ pub(super) fn read(
         Member::Cgroup => group,
         Member::Fd => return descriptors(files, at),
         Member::Delay => return delays(files, at, target, stat),
+        Member::Exited => return Err(Missing::DoesNotApply),
+        // The tree reads it, which knows all sockets.
         Member::Net => return Err(Missing::NotInSource),
     };
-    Ok(parse(files.read(at, member.name(), Extent::Whole)?))
+    Ok(parse(files.read(at, member.name(), Extent::AtMost(MOST_BYTES))?))
 }
 
 fn group(bytes: &[u8]) -> Box<[Value]> {
@@ -57,7 +62,7 @@ fn descriptors(files: &mut Files, at: Place) -> Result<Box<[Value]>, Missing> {
         libc::S_IFSOCK,
     ];
     let mut counts = [0; KINDS.len()];
-    files.modes(at, Member::Fd.name(), |mode| {
+    files.modes(at, Member::Fd.name(), |mode, _| {
         if let Some(kind) = KINDS.iter().position(|kind| *kind == mode & libc::S_IFMT) {
             counts[kind] += 1;
         }

@@ -47,7 +47,7 @@ const BULK: usize = 2;
 /// # Errors
 /// The games could not be played.
 pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
-    let rounds = if quick { 5 } else { 21 };
+    let rounds = if quick { 3 } else { 21 };
     let duel = Duel::play(kpidstat, Population::Empty, &WATCHERS, &GAMES, rounds)?;
     let mut page = Page::new("CPU time of a round trip over loopback, of both players together");
     (page.head, page.rows) = duel.table(&WATCHERS, &GAMES);

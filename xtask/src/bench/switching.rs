@@ -74,7 +74,7 @@ pub fn latency(kpidstat: &Path, quick: bool) -> Result<Page> {
     const GAMES: [Game; 2] =
         [Game { name: "real-time: µs", play: real_time }, Game { name: "normal: µs", play: normal }];
     let population = Population::Processes(1_000);
-    let duel = Duel::play(kpidstat, population, &WATCHERS, &GAMES, if quick { 2 } else { 9 })?;
+    let duel = Duel::play(kpidstat, population, &WATCHERS, &GAMES, if quick { 1 } else { 9 })?;
     let mut page = Page::new(
         "Wake-up latency of another task on the sampler's CPU, 99th percentile of a timer each millisecond, 1 000 processes",
     );

@@ -62,7 +62,8 @@ impl Facts {
     /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
     pub const UNIX: Facts = Facts(1 << 29);
 
-    /// Control group of every process that moved something through sockets.
+    /// Control group of every process that moved something through sockets; of every process where that is not known before
+    /// the files are read.
     pub const TRAFFIC_GROUPS: Facts = Facts(1 << 30);
 
     /// Says whether every fact of `other` is in this set.

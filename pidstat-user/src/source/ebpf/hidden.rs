@@ -139,7 +139,8 @@ impl Hidden {
     ) -> bool {
         let facts = want.facts;
         // The walk's rows get stack and descriptors later, all in one go.
-        let later = Facts::STACK.and(Facts::FDS).and(Facts::PEAK).and(Facts::CGROUP);
+        let later =
+            Facts::STACK.and(Facts::FDS).and(Facts::PEAK).and(Facts::CGROUP).and(Facts::TRAFFIC_GROUPS);
         let lean = Want { facts: facts.without(later), sum_threads: false, ..want.clone() };
         let Ok(process) = reader.row(pid, &lean, host) else { return false };
         let first = self.rows.len();

@@ -107,7 +107,7 @@ impl Reader {
         if want.facts.has(Facts::FDS) {
             task.fds = self.fds_at(at);
         }
-        if want.facts.has(Facts::CGROUP) {
+        if want.facts.has(Facts::CGROUP) || want.facts.has(Facts::TRAFFIC_GROUPS) {
             task.cgroup = self.cgroup(pid);
         }
         Ok(task)

@@ -3,6 +3,7 @@
 mod arena;
 mod bars;
 mod contender;
+mod lives;
 mod measure;
 mod network;
 mod plot;
@@ -175,6 +176,21 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         match record::play(&field.kpidstat, if quick { 1 } else { 5 }) {
             Ok(recordings) => results.recordings = recordings,
             Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
+        }
+    }
+    if !part || (only == Some("lives") && at.is_none()) {
+        say("bench: short lives");
+        match lives::storm(&field.kpidstat, if quick { 5 } else { 20 }) {
+            Ok((storms, absent)) => {
+                results.storms = storms;
+                results.missing.extend(absent);
+            }
+            Err(why) => results.missing.push(("short lives".to_owned(), format!("{why:#}"))),
+        }
+        say("bench: an hour's samples");
+        match lives::soak(&field.kpidstat, lives::SOAK_SAMPLES / if quick { 4 } else { 1 }) {
+            Ok(soak) => results.soak = Some(soak),
+            Err(why) => results.missing.push(("an hour's samples".to_owned(), format!("{why:#}"))),
         }
     }
     // `--only plot` is about these alone.

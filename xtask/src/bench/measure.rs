@@ -197,7 +197,11 @@ pub fn cpu_ms(pid: libc::pid_t) -> Result<f64> {
     Ok(time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6)
 }
 
-fn status_kib(pid: libc::pid_t, key: &str) -> Result<u64> {
+/// A figure of a process's `status`, in KiB.
+///
+/// # Errors
+/// It has ended.
+pub fn status_kib(pid: libc::pid_t, key: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)

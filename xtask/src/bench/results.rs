@@ -3,6 +3,7 @@
 use super::{
     arena::Population,
     contender::{Contender, Reports},
+    lives::{Soak, Storm},
     measure::Run,
     network::Trip,
     plot::Plot,
@@ -25,6 +26,10 @@ pub struct Results {
     pub recordings: Vec<Recording>,
     /// Plots.
     pub plots: Vec<Plot>,
+    /// Short lives under each watcher.
+    pub storms: Vec<Storm>,
+    /// Memory over an hour's samples.
+    pub soak: Option<Soak>,
     /// What could not be measured: what, and why.
     pub missing: Vec<(String, String)>,
 }

@@ -1,9 +1,10 @@
 //! The results as Markdown.
 
 use super::{
-    arena::Population,
+    arena::{Population, grouped},
     bars::Bar,
     contender::Contender,
+    lives::{self, PER_SECOND},
     network::{GAMES, WATCHERS},
     plot,
     query::{self, QUERIES},
@@ -75,6 +76,21 @@ pub fn render(
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
     section("CPU time of a round trip over loopback, in microseconds", &trips(results));
+    section(
+        &format!("{} short lives in a second among {}", grouped(PER_SECOND as usize), lives::POPULATION),
+        &storms(results),
+    );
+    if let Some(soak) = &results.soak {
+        let mib = |kib: u64| kib as f64 / 1024.0;
+        let text = format!(
+            "{:.1} MiB resident after a tenth of the samples, {:.1} shortly before the last ({:.0} s at 0.01 s, a life in \
+             each).\n",
+            mib(soak.early_kib),
+            mib(soak.late_kib),
+            soak.seconds
+        );
+        section("Memory over an hour's samples", &text);
+    }
     section(&format!("CPU time of a query at {}, start included", query::POPULATION), &queries(results));
     section(
         &format!("CPU time of a recorded sample at {}, every 0.1 s", record::POPULATION),
@@ -97,6 +113,29 @@ pub fn render(
         section("Not measured", &lines);
     }
     text
+}
+
+/// What lives cost under each watcher.
+fn storms(results: &Results) -> String {
+    let head =
+        ["who watches", "CPU time of a life", "of the watcher in a second", "lives in a second", "shown"];
+    let alone = results.storms.iter().find(|storm| storm.watcher == 0).map(|storm| storm.life_us);
+    let rows: Vec<Vec<String>> = results
+        .storms
+        .iter()
+        .map(|storm| {
+            let more = alone.map(|alone| (storm.life_us / alone - 1.0) * 100.0).filter(|_| storm.watcher > 0);
+            let more = more.map_or_else(String::new, |more| format!(" ({more:+.1} %)"));
+            vec![
+                format!("`{}`", lives::WATCHERS[storm.watcher]),
+                format!("{:.0} us{more}", storm.life_us),
+                format!("{:.1} ms", storm.watcher_ms),
+                format!("{:.0}", storm.per_second),
+                if storm.watcher > 0 { format!("{:.1} %", storm.shown_pct) } else { "–".to_owned() },
+            ]
+        })
+        .collect();
+    table(&head.map(str::to_owned), &rows)
 }
 
 fn queries(results: &Results) -> String {

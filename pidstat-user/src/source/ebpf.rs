@@ -1,11 +1,14 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
+#[cfg(test)]
+mod churn;
 mod cputime;
 pub mod exits;
 mod files;
 mod gather;
 mod hidden;
 mod known;
+mod memory;
 mod namespace;
 pub mod net;
 mod record;
@@ -123,7 +126,7 @@ impl EbpfSource {
             either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
         let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         drop(kernel);
-        give_back();
+        memory::give_back();
         Ok(EbpfSource {
             host,
             want: want.clone(),
@@ -206,15 +209,6 @@ impl EbpfSource {
     }
 }
 
-/// Gives the memory that loading took back to the system: what stays of it lies scattered among what was freed.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: the call touches nothing but what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// A descriptor that is readable when one of `descriptors` is; none if there are none.
 fn either<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Option<OwnedFd>> {
     let mut descriptors = descriptors.peekable();
@@ -285,7 +279,7 @@ impl Source for EbpfSource {
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
         self.walk.read(&mut out.tasks).map_err(failed)?;
-        self.hidden.discover(&self.want, again, &mut self.walk, &mut out.tasks, (reader, users, host));
+        self.hidden.discover(&self.want, &mut self.walk, &mut out.tasks, (reader, users, host));
         self.losses.inconsistent += self.walk.settle(&mut out.tasks, previous, again, (reader, users, host));
         if self.walk.gather.disordered {
             self.walk.sort(&mut out.tasks);
@@ -303,6 +297,7 @@ impl Source for EbpfSource {
         });
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
+            exits.found.drain(..).for_each(|child| self.walk.take_off(&child));
             let sums = &self.walk.gather.sums;
             exits.books.left(&self.walk.gone);
             let vanished = self.walk.vanished || self.hidden.vanished;

@@ -23,6 +23,8 @@ pub struct NetOffsets {
     pub socket_sk: u32,
     /// `tcp_sock.inet_conn.icsk_ulp_ops`, pointer.
     pub icsk_ulp_ops: u32,
+    /// `tcp_ulp_ops.name`, 16 bytes.
+    pub ulp_name: u32,
     /// `tcp_sock.copied_seq`, u32.
     pub copied_seq: u32,
     /// `tcp_sock.rcv_nxt`, u32.
@@ -160,6 +162,13 @@ pub const SOCK_ACTIVE: u16 = 16;
 /// [`SockRecord::flags`]: an upper layer (kTLS, MPTCP) sits on this TCP socket, so that no descriptor may lead to it.
 pub const SOCK_INNER: u16 = 32;
 
+/// [`SockRecord::upper`]: kTLS.
+pub const UPPER_TLS: u8 = 1;
+/// [`SockRecord::upper`]: it is a subflow of MPTCP.
+pub const UPPER_MPTCP: u8 = 2;
+/// [`SockRecord::upper`]: something else.
+pub const UPPER_OTHER: u8 = 3;
+
 /// Which socket it is, whatever it moves.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,8 +191,10 @@ pub struct SockName {
     pub protocol: u16,
     /// Inode number of its network namespace.
     pub netns: u32,
+    /// Kind: `SOCK_STREAM`, `SOCK_DGRAM` and so on.
+    pub kind: u16,
     /// Explicit padding.
-    pub pad: u32,
+    pub pad: u16,
 }
 
 /// Value of the socket storage: what is known of one socket, written by the hooks. The kernel adds 72 bytes and rounds up
@@ -301,6 +312,20 @@ pub struct FlowCounters {
     pub name: SockName,
 }
 
+/// What went over the wire for one socket, of what is not TCP; bytes from the IP header on, once for each packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketCounters {
+    /// Packets that it sent.
+    pub tx_packets: u64,
+    /// Packets that reached it, read or not.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+}
+
 /// Set in the first word of a dumped record that is complete; a word without it is the cookie of a socket that did not
 /// move since the dump before.
 pub const RECORD_FULL: u64 = 1 << 63;
@@ -348,8 +373,10 @@ pub struct SockRecord {
     pub state: u8,
     /// [`SOCK_OLDER`], [`SOCK_ACTIVE`] and [`SOCK_INNER`] of the socket.
     pub flags: u8,
+    /// What sits on the TCP socket: 0 for nothing, or one of `UPPER_*`.
+    pub upper: u8,
     /// Explicit padding.
-    pub pad: u16,
+    pub pad: u8,
 }
 
 /// What the programs could not do, counted at each place of failure since load.
@@ -362,16 +389,18 @@ pub struct NetLosses {
     pub flow_insert_failed: u64,
     /// Whose turn it is did not fit in the map.
     pub turn_insert_failed: u64,
+    /// Packets of one more socket could not be counted.
+    pub packet_insert_failed: u64,
     /// A final record did not fit in the ring.
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of the first four; at most, because an earlier dump may have shown a
+    /// Sent bytes that went uncounted because of all but the last; at most, because an earlier dump may have shown a
     /// part of what a final record that did not fit in the ring held.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of the first four; at most, as above.
+    /// Received bytes that went uncounted because of all but the last; at most, as above.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of the first four, both directions; at most.
+    /// Messages and segments that went uncounted because of all but the last, both directions; at most.
     pub packets: u64,
 }
 
@@ -380,7 +409,7 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 54 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == 55 * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<SockName>() == 64);
 const _: () = assert!(size_of::<SockCounters>() == 184);
@@ -388,12 +417,16 @@ const _: () = assert!(size_of::<SeqCounters>() == 64);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Turn>() == 48);
 const _: () = assert!(size_of::<FlowCounters>() == 136);
+const _: () = assert!(size_of::<PacketCounters>() == 32);
 const _: () = assert!(size_of::<SockRecord>() == 184);
-const _: () = assert!(size_of::<NetLosses>() == 64);
+const _: () = assert!(size_of::<NetLosses>() == 72);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{FlowCounters, FlowKey, NetLosses, NetOffsets, SeqCounters, SockCounters, SockRecord, Turn};
+    use super::{
+        FlowCounters, FlowKey, NetLosses, NetOffsets, PacketCounters, SeqCounters, SockCounters, SockRecord,
+        Turn,
+    };
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
@@ -409,6 +442,8 @@ mod pod {
     unsafe impl aya::Pod for FlowCounters {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for SockRecord {}
+    // SAFETY: repr(C), u64 fields only: no padding and every bit pattern is a value.
+    unsafe impl aya::Pod for PacketCounters {}
     // SAFETY: repr(C), u64 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetLosses {}
 }

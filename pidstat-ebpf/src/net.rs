@@ -21,6 +21,8 @@ mod load;
 mod maps;
 #[path = "net/owner.rs"]
 mod owner;
+#[path = "net/packet.rs"]
+mod packet;
 #[path = "net/probe.rs"]
 mod probe;
 #[path = "net/sequence.rs"]

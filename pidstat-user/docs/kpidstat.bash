@@ -56,7 +56,7 @@ _kpidstat() {
 
     case "${cmd}" in
         kpidstat)
-            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --sched --delay --delayacct --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --self --check --human --dec --style --dev --source --net --sched-tasks --net-sockets --procfs --root --replay --debug-bpf --help --version doctor net io proc csv query watch record explore play plot"
+            opts="-u -r -s -d -w -v -R -n -T -p -t -C -G -U -l -h -H -I -o -e -V --unix --sched --delay --delayacct --pids --tree --follow --exited --comm_regex --ignore --cgroup --container --where --top --sort --columns --time-format --self --check --human --dec --style --dev --source --net --sched-tasks --net-sockets --net-packets --procfs --root --replay --debug-bpf --help --version doctor net io proc csv query watch record explore play plot"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -260,7 +260,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__io)
-            opts="-o -b -n -d -p -u -P -a -k -t -q -h --only --batch --iter --delay --pid --user --processes --accumulated --kilobytes --time --quiet --no-help --delayacct --root --help"
+            opts="-o -b -n -d -p -u -P -a -k -t -q -h --only --batch --iter --delay --pid --user --processes --accumulated --kilobytes --time --quiet --no-help --delayacct --root --version --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,7 +310,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__net)
-            opts="-o -d -v -c -t -x -p -s -a -l -b -C -g -P -f -V -h --by --sort --top --where --columns --container --idle --batch --net --replay --net-sockets --dev --nethogs --help"
+            opts="-o -d -v -c -t -x -p -s -a -l -b -C -g -P -f -V -h --by --sort --top --where --columns --container --idle --batch --net --replay --net-sockets --unix --net-packets --dev --nethogs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

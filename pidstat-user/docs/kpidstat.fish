@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kpidstat_global_optspecs
-    string join \n u r s d w v R n sched delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= sched-tasks= net-sockets= procfs= root= replay= debug-bpf e= help V/version
+    string join \n u r s d w v R n unix sched delay delayacct T= p/pids= t tree follow exited= C= G= comm_regex= U= ignore cgroup= container= where= top= sort= columns= l h H time-format= self check I human dec= o= style= dev= source= net= sched-tasks= net-sockets= net-packets procfs= root= replay= debug-bpf e= help V/version
 end
 
 function __fish_kpidstat_needs_command
@@ -69,6 +69,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -s w -d 'Context switche
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s v -d 'Threads and open files'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s R -d 'Realtime priority and scheduling policy'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s n -d 'Network: packets and bytes received and sent, loopback included'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l unix -d 'What went through UNIX sockets too, in a report of its own'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l sched -d 'Switches by kind, how long tasks ran and waited each time, and who took their CPU, by hooks on the scheduler'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delay -d 'Delays: waiting for a CPU, storage, swap, memory; - where the kernel does not measure'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
@@ -83,6 +84,7 @@ complete -c kpidstat -n "__fish_kpidstat_needs_command" -l self -d 'Also print w
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l check -d 'Also compare the sum of all processes with what the machine counted: CPU, context switches, disks'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s I -d '%CPU of all CPUs together instead of one'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l human -d 'Sizes with units'
+complete -c kpidstat -n "__fish_kpidstat_needs_command" -l net-packets -d 'Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l debug-bpf -d 'Print what the network programs log inside the kernel on standard error'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_needs_command" -s V -l version -d 'Print version'
@@ -135,6 +137,8 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s a -d 'All devi
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s l -d 'Command lines instead of names'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s b -d 'In a trace, names without their directories'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s C -d 'UDP too; it always is, unless the program is called nethogs'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l unix -d 'UNIX sockets too'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l net-packets -d 'Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -l nethogs -d 'Set where the program is called nethogs'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s V -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand net" -s h -l help -d 'Print this help'
@@ -152,6 +156,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s t -l time -d 'T
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s q -l quiet -d 'Titles only once, -qq never, -qqq no sums either; implies -b'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l no-help -d 'No line about the keys'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l delayacct -d 'Have the kernel measure delays (kernel.task_delayacct) while this runs, of processes started from then on'
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -l version -d 'Print the version'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand io" -s h -l help -d 'Print this help'
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand proc" -s o -d 'As Python\'s pprint prints it, as one JSON document, as one JSON object or CSV line per row' -r -f -a "json\t'One document'
 ndjson\t'One object per row and line'

@@ -16,6 +16,7 @@ mod realtime;
 pub mod sched;
 mod stack;
 mod switch;
+pub mod unix;
 
 use crate::{
     rate::{Level, Row},
@@ -209,7 +210,7 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 14] = [
+pub const REPORTS: [&Report; 15] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
@@ -221,6 +222,7 @@ pub const REPORTS: [&Report; 14] = [
     &kernel::REPORT,
     &realtime::REPORT,
     &network::REPORT,
+    &unix::REPORT,
     &sched::REPORT,
     &delay::REPORT,
     &cgroup::REPORT,

@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     column::{Report, Scope},
     kernel::Reason,
-    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span},
-    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Sample, Task},
+    rate::{self, Averages, Check, Ended, Folded, Forest, Row, Span, Wire},
+    sample::{End as SampleEnd, Exited, Facts, Missing, NetChoice, Pids, Reading, Sample, Task},
     select::{Follow, Sieve},
     sink::{End, Frame, Join, Sink, Table},
     source::{Source, SourceError},
@@ -114,6 +114,8 @@ struct Run<'a> {
     before: Sample,
     now: Sample,
     averages: Averages,
+    /// Bytes on the wire so far, for the books of the whole run.
+    wire: Reading<Wire>,
     ended: Ended,
     shown_ever: bool,
     /// Samples shown so far.
@@ -143,6 +145,7 @@ impl<'a> Run<'a> {
             before: Sample::default(),
             now: Sample::default(),
             averages: Averages::default(),
+            wire: Ok(Wire::default()),
             ended: Ended::default(),
             shown_ever: false,
             taken: 0,
@@ -270,11 +273,19 @@ impl<'a> Run<'a> {
         };
         let span = Span::between(before, &self.now, tick_ns, self.plan.of_machine);
         let sums = averages.then_some(&self.averages);
-        let check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
+        let mut check = self.plan.want.facts.has(Facts::MACHINE).then(|| {
             let departed = rate::departed(before, &self.now, &span);
             let all = rate::pairs(before, &self.now, &span, false).chain(departed);
             Check::between(before, &self.now, all)
         });
+        if let Some(Ok(check)) = &mut check {
+            // Connections that ended are in one sample only, so those of a run are the sum of its intervals.
+            if averages {
+                check.wire = self.wire;
+            } else {
+                self.wire = self.wire.and_then(|sum| Ok(sum.plus(check.wire?)));
+            }
+        }
         let rows = rows(self.plan, before, &self.now, &span, sums);
         let folded;
         let rows: Box<dyn Iterator<Item = Row<'_>>> = match self.plan.want.exited {

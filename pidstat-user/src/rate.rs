@@ -18,7 +18,7 @@ pub mod tree;
 pub mod vector;
 
 pub use average::{Averages, Sums};
-pub use check::Check;
+pub use check::{Check, Wire};
 pub use ended::Ended;
 pub use folded::Folded;
 pub use pair::{departed, pairs};

@@ -21,7 +21,7 @@ pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
     Comm, Control, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Seldom, Stack, Switches, Task, TaskKey,
-    Traffic, Waits,
+    Traffic, UnixTraffic, Waits,
 };
 pub use tree::Tree;
 

@@ -2,7 +2,7 @@
 //!
 //! A file `golden/STORY/CASE` begins with `$ kpidstat ARGS`; the rest is what that prints when it plays back
 //! `scenarios/STORY`. A new case is a file with that one line; `cargo xtask bless` writes the rest. A line
-//! `$ NAME=VALUE kpidstat ARGS` sets the environment.
+//! `$ NAME=VALUE kpidstat ARGS` sets the environment; ARGS may begin with the name of a subcommand.
 
 use crate::tool;
 use std::{
@@ -51,9 +51,13 @@ impl Case {
         let line = self.command.strip_prefix("$ ").expect("a golden file begins with `$ `");
         let (settings, arguments) = line.split_once("kpidstat").expect("the command is kpidstat");
         let story = tool::root().join("tests/scenarios").join(&self.story);
-        let mut command = tool::command(&["--root", story.to_str().expect("the checkout's path is text")]);
+        let words = words(arguments);
+        // A subcommand has options of its own.
+        let named = words.first().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+        let (name, rest) = words.split_at(usize::from(named));
+        let mut command = tool::command(&name.iter().map(String::as_str).collect::<Vec<_>>());
         command.envs(settings.split_whitespace().map(|setting| setting.split_once('=').expect("NAME=VALUE")));
-        command.args(words(arguments));
+        command.arg("--root").arg(story).args(rest);
         let run = command.output().expect("kpidstat starts");
         let mut actual = format!("{}\n", self.command).into_bytes();
         actual.extend_from_slice(&run.stdout);

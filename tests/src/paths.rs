@@ -4,7 +4,7 @@
 //! sample: a descriptor that another walk is looking at when its process closes it is closed by the walk, in the name of
 //! whoever walks.
 
-use crate::traffic::{Bench, Load, Report};
+use crate::traffic::{self, Bench, Load, Report};
 use pidstat_user::{
     kernel::net::{Options, PidNamespace},
     sample::{NetChoice, Traffic},
@@ -48,20 +48,22 @@ pub fn choice(name: &str) -> Option<NetChoice> {
         .find(|choice| choice.name() == name)
 }
 
-/// Runs every path of the table on every one of these rungs, and says of each what was asserted and how it went.
+/// Runs every path of the table on every one of these rungs, and says of each what was asserted and how it went. What the
+/// kernel lacks must not be lacking where it has `everything`.
 ///
 /// # Errors
 /// What is wrong with the table, or which rung does not attach.
 pub fn run(
     table: &toml::Table,
     rungs: &[&str],
+    everything: bool,
     mut said: impl FnMut(&str, Result<(), String>),
 ) -> Result<(), String> {
     let (alone, together): (Vec<&str>, Vec<&str>) =
         rungs.iter().partition(|rung| **rung == NetChoice::Kprobe.name());
     for group in [together, alone] {
         if !group.is_empty() {
-            run_together(table, &group, &mut said)?;
+            run_together(table, &group, everything, &mut said)?;
         }
     }
     Ok(())
@@ -70,6 +72,7 @@ pub fn run(
 fn run_together(
     table: &toml::Table,
     rungs: &[&str],
+    everything: bool,
     said: &mut impl FnMut(&str, Result<(), String>),
 ) -> Result<(), String> {
     let paths = table.get("paths").and_then(toml::Value::as_table).ok_or("kernels.toml has no [paths]")?;
@@ -82,6 +85,13 @@ fn run_together(
     }
     for (path, facts) in paths {
         let text = |key: &str| facts.get(key).and_then(toml::Value::as_str);
+        if let Some(needed) = text("needs")
+            && !traffic::kernel_has(needed)
+        {
+            let outcome = if everything { Err("the kernel must have it".to_owned()) } else { Ok(()) };
+            said(&format!("{path} is not there: this kernel has no {needed}"), outcome);
+            continue;
+        }
         for family in text("families").unwrap_or("4").split(' ') {
             let reports = workload(&mut benches, &[path, family]);
             for (rung, bench) in &benches {

@@ -270,6 +270,11 @@ impl Drop for Load {
     }
 }
 
+/// Whether the kernel has a protocol or a layer that it may lack: `tls`, `sctp`, `mptcp`.
+pub fn kernel_has(what: &str) -> bool {
+    Command::new(netload()).args(["has", what]).status().expect("netload").success()
+}
+
 /// The helper: where cargo built it, or beside this binary where both were carried to another machine.
 fn netload() -> PathBuf {
     let own = std::env::current_exe().expect("this binary has a path");

@@ -1,8 +1,9 @@
 //! The documented examples of the programs that kpidstat takes over, typed as their documentation types them.
 //!
-//! Numbered as the acceptance list of the reference; G5 belongs to the live views and G16 to the network reports.
+//! Numbered as the acceptance list of the reference; G5 belongs to the live views, G15 (iotop) needs root and stands in
+//! `kernel_io`, G16 (nethogs) in `kernel_connection`.
 
-use pidstat_tests::tool;
+use pidstat_tests::{procpath, tool};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -337,4 +338,19 @@ fn g11_to_g13_a_recording_is_plotted_and_asked() {
     );
     assert_eq!(cpu.lines().count(), 87);
     assert!(cpu.lines().all(|line| line.rsplit('|').next().unwrap().parse::<f64>().unwrap() >= 0.0), "{cpu}");
+}
+
+#[test]
+fn g14_a_playbook_is_resolved_as_procpath_resolves_it() {
+    let desk = Desk::new();
+    let book = tool::root().join("tests/oracle/playbook.ini");
+    let real = procpath::python().with_file_name("procpath");
+    let line = format!("play -n -f {} 'group1:*' group2:watch stack_rss:status:query", book.display());
+    let ours = desk.says(&format!("procpath {line}"));
+    assert_eq!(ours, desk.says(&format!("{} {line}", real.display())));
+    for word in
+        ["docker ps -f status=running", "smemstat -q -o", "py-spy record --subprocesses", "status_vmrss"]
+    {
+        assert!(ours.contains(word), "{word}: {ours}");
+    }
 }

@@ -185,9 +185,9 @@ while True:
     assert_eq!(row(our_rows[1])[0], pid);
 }
 
-/// The acceptance list's lines, typed with iotop's name.
+/// G15 of the acceptance list, typed with iotop's name.
 #[test]
-fn documented_examples_work_as_written() {
+fn g15_iotops_documented_examples() {
     let links = tempfile::tempdir().expect("a folder");
     let iotop = links.path().join("iotop");
     symlink(tool::kpidstat(), &iotop).expect("a link");
@@ -224,6 +224,35 @@ fn documented_examples_work_as_written() {
         assert_eq!(output.status.code(), Some(code), "{line}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{line}");
     }
+}
+
+/// More threads end than the kernel keeps messages of, while nobody reads them.
+#[test]
+fn what_the_kernel_had_no_room_for_is_said() {
+    let mut watcher = tool::command(&["io", "-b", "-n", "3", "-d", "0.5", "-o"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Its first table says that it listens.
+    let mut first = String::new();
+    let mut out = BufReader::new(watcher.stdout.take().expect("a pipe"));
+    out.read_line(&mut first).expect("a line");
+    let signal = |number| {
+        // SAFETY: sends a signal to a child that was not waited for, so the number is its own.
+        unsafe { libc::kill(watcher.id().cast_signed(), number) };
+    };
+    signal(libc::SIGSTOP);
+    let storm =
+        "import threading\nfor _ in range(40000):\n t = threading.Thread(target=int); t.start(); t.join()";
+    let ended = Command::new("python3").args(["-c", storm]).status().expect("python3");
+    signal(libc::SIGCONT);
+    assert!(ended.success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).expect("it ends");
+    let output = watcher.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("than the kernel keeps messages of"), "{said}");
 }
 
 /// In a terminal: keys change the view, q ends it and the terminal is as before.

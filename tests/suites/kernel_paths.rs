@@ -10,7 +10,8 @@ fn each_rung_counts_what_the_table_says() {
     let table = std::fs::read_to_string(tool::root().join("tests/vm/kernels.toml")).expect("kernels.toml");
     let table = table.parse().expect("kernels.toml");
     let (mut asserted, mut failed) = (0, Vec::new());
-    paths::run(&table, &RUNGS, |what, outcome| {
+    paths::run(&table, &RUNGS, false, |what, outcome| {
+        println!("{what}");
         asserted += 1;
         if let Err(why) = outcome {
             failed.push(format!("{what}: {why}"));

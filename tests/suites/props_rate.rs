@@ -54,7 +54,7 @@ prop_compose! {
         if !stack { task.stack = Ok(Stack { size_kib: n[29], referenced_kib: n[30] }); }
         if !fds { task.fds = Ok(n[31] as u32); }
         if !traffic {
-            task.traffic = Ok(Traffic { tx_bytes: n[30], rx_bytes: n[31], tx_packets: n[32], rx_packets: n[33] });
+            task.traffic = Ok(Traffic { tx_bytes: n[30], rx_bytes: n[31], tx_packets: n[32], rx_packets: n[33], ..Traffic::default() });
         }
         task
     }

@@ -180,7 +180,7 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     }
     if !part || (only == Some("lives") && at.is_none()) {
         say("bench: short lives");
-        match lives::storm(&field.kpidstat, if quick { 5 } else { 20 }) {
+        match lives::storm(&field.kpidstat, if quick { 3 } else { 20 }) {
             Ok((storms, absent)) => {
                 results.storms = storms;
                 results.missing.extend(absent);
@@ -188,7 +188,7 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
             Err(why) => results.missing.push(("short lives".to_owned(), format!("{why:#}"))),
         }
         say("bench: an hour's samples");
-        match lives::soak(&field.kpidstat, lives::SOAK_SAMPLES / if quick { 4 } else { 1 }) {
+        match lives::soak(&field.kpidstat, lives::SOAK_SAMPLES / if quick { 8 } else { 1 }) {
             Ok(soak) => results.soak = Some(soak),
             Err(why) => results.missing.push(("an hour's samples".to_owned(), format!("{why:#}"))),
         }

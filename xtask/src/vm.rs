@@ -59,15 +59,21 @@ fn check(wanted: &[String]) -> Result<Tally> {
         let package = facts.get("package").and_then(toml::Value::as_str);
         let package = package.with_context(|| format!("{KERNELS}: {name} has no package"))?;
         let dir = command::target_dir()?.join("vm").join(name);
-        let vmlinuz = kernel::ready(package, &dir)?;
+        let names = facts.get("modules").and_then(toml::Value::as_array).into_iter().flatten();
+        let names: Vec<&str> = names.filter_map(toml::Value::as_str).collect();
+        let (vmlinuz, modules) = kernel::ready(package, &names, &dir)?;
         say(format_args!("vm {name}: {}", vmlinuz.display()));
         let initrd = dir.join("initramfs.cpio");
-        let files = [
-            ("init", guest.as_path(), 0o755),
-            ("netload", netload.as_path(), 0o755),
-            ("kernels.toml", file.as_path(), 0o644),
+        let mut files = vec![
+            ("init".to_owned(), guest.as_path(), 0o755),
+            ("netload".to_owned(), netload.as_path(), 0o755),
+            ("kernels.toml".to_owned(), file.as_path(), 0o644),
         ];
-        fs::write(&initrd, initramfs::archive(&["dev", "proc", "sys", "tmp", "run"], &files)?)?;
+        files.extend(
+            names.iter().zip(&modules).map(|(name, at)| (format!("modules/{name}.ko"), at.as_path(), 0o644)),
+        );
+        let directories = ["dev", "proc", "sys", "tmp", "run", "modules"];
+        fs::write(&initrd, initramfs::archive(&directories, &files)?)?;
         tally.add(qemu::boot(&qemu, &vmlinuz, &initrd, name, &dir.join("kernel.log"))?);
     }
     Ok(tally)

@@ -55,6 +55,10 @@ sends! {
     ps_x_raw_send = "raw_sendmsg";
     /// Every raw packet sent over IPv6.
     ps_x_raw6_send = "rawv6_sendmsg";
+    /// Every request of a ping socket of IPv4.
+    ps_x_ping_send = "ping_v4_sendmsg";
+    /// Every request of a ping socket of IPv6.
+    ps_x_ping6_send = "ping_v6_sendmsg";
 }
 
 macro_rules! receives {
@@ -81,6 +85,8 @@ receives! {
     ps_x_raw_recv = "raw_recvmsg";
     /// Every raw packet received over IPv6.
     ps_x_raw6_recv = "rawv6_recvmsg";
+    /// Every answer to a ping socket.
+    ps_x_ping_recv = "ping_recvmsg";
 }
 
 /// Everything sent by an IPv4 socket over UDP. An IPv6 socket that sends to an IPv4 address comes through here, and is

@@ -16,6 +16,7 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     sk_shutdown: 0,
     socket_sk: 0,
     icsk_ulp_ops: 0,
+    ulp_name: 0,
     copied_seq: 0,
     rcv_nxt: 0,
     bytes_received: 0,

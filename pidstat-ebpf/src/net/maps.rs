@@ -8,7 +8,8 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use pidstat_common::net::{
-    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, RING_BYTES, SeqCounters, SockCounters, SockRecord, Turn,
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, PacketCounters, RING_BYTES, SeqCounters, SockCounters,
+    SockRecord, Turn,
 };
 
 /// Per socket, freed with it; no size limit.
@@ -27,6 +28,11 @@ pub static FLOWS: HashMap<FlowKey, FlowCounters, FLOWS_MAX, { BPF_F_NO_PREALLOC 
 /// Whose turn it is to write, per socket; only the loader deletes, when the socket is gone. Used by one rung only.
 #[btf_map(name = "ps_turns")]
 pub static TURNS: HashMap<u64, Turn, FLOWS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Packets on the wire, by socket cookie; only the loader deletes, when the socket is gone. Used on request only. No socket
+/// storage: a socket of UDP ends without a hook, and takes its storage with it.
+#[btf_map(name = "ps_packets")]
+pub static PACKETS: HashMap<u64, PacketCounters, FLOWS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Final records of destroyed TCP sockets.
 #[btf_map(name = "ps_closed")]
@@ -65,6 +71,8 @@ pub enum Loss {
     TurnInsert,
     /// No room in the ring.
     RingFull,
+    /// No room in the map of packets.
+    PacketInsert,
     /// No baseline for a TCP socket's received bytes.
     NoBaseline,
 }
@@ -80,6 +88,7 @@ pub fn lost(what: Loss, tx_bytes: u64, rx_bytes: u64, packets: u64) {
             Loss::FlowInsert => &raw mut (*losses).flow_insert_failed,
             Loss::TurnInsert => &raw mut (*losses).turn_insert_failed,
             Loss::RingFull => &raw mut (*losses).ring_full,
+            Loss::PacketInsert => &raw mut (*losses).packet_insert_failed,
             Loss::NoBaseline => &raw mut (*losses).no_baseline,
         };
         add(site, 1);

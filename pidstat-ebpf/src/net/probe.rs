@@ -33,6 +33,7 @@ fn describe(sk: Ptr, name: *mut SockName) {
     let name = unsafe { &mut *name };
     name.family = probe(sk, offset!(sk_family));
     name.protocol = probe(sk, offset!(sk_protocol));
+    name.kind = probe(sk, offset!(sk_type));
     name.local_port = probe(sk, offset!(sk_local_port));
     name.remote_port = u16::from_be(probe(sk, offset!(sk_remote_port)));
     if name.family == AF_INET6 {

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
     CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
-    SockCounters, SockName, SockRecord,
+    SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER, UPPER_TLS,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -31,6 +31,7 @@ pub mod state {
     pub const CLOSING: i32 = 11;
 }
 
+pub const SOCK_STREAM: u16 = 1;
 pub const SOCK_DGRAM: u16 = 2;
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
@@ -193,6 +194,7 @@ impl Socket {
             }
             (*out).family = load(sk, offset!(sk_family));
             (*out).protocol = self.protocol();
+            (*out).kind = self.kind();
             (*out).local_port = port;
             (*out).remote_port = u16::from_be(load(sk, offset!(sk_remote_port)));
             if (*out).family == AF_INET6 {
@@ -235,10 +237,15 @@ impl Socket {
                 let (segs_in, segs_out) = self.segments(tcp, counters);
                 (*out).segs_in = segs_in;
                 (*out).segs_out = segs_out;
-                if self.has_upper_layer(tcp) {
+                let upper: Ptr = load(tcp, offset!(icsk_ulp_ops));
+                if !upper.is_null() {
                     (*out).flags |= SOCK_INNER as u8;
-                }
-                if sequence::sampled() {
+                    (*out).upper = match load::<u32>(upper, offset!(ulp_name)).to_ne_bytes() {
+                        [b't', b'l', b's', 0] => UPPER_TLS,
+                        [b'm', b'p', b't', b'c'] => UPPER_MPTCP,
+                        _ => UPPER_OTHER,
+                    };
+                } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }
                 stream(tcp, counters, out);

@@ -5,14 +5,14 @@ use crate::{
     life::first_byte,
     load::{Ptr, load, offset},
     maps::{Loss, lost},
-    socket::{AF_UNIX, Socket, no_storage, state},
+    socket::{AF_UNIX, SOCK_STREAM, Socket, no_storage, state},
 };
 use pidstat_common::net::{SOCK_BASED, SockCounters};
 
 pub const TCP: u16 = 6;
 const UDP: u16 = 17;
 const UDPLITE: u16 = 136;
-const MPTCP: u16 = 262;
+const SCTP: u16 = 132;
 const MSG_PEEK: i32 = 0x2;
 const MSG_ERRQUEUE: i32 = 0x2000;
 const RCV_SHUTDOWN: u8 = 1;
@@ -31,10 +31,11 @@ unsafe fn count(sk: Socket, protocol: u16, tcp: Ptr, moved: Moved) {
     }
 }
 
-/// Whether a call of this protocol is a message, as opposed to a piece of a stream whose packets are segments.
+/// Whether a call is a message, as opposed to a piece of a stream; a stream of SCTP consists of messages.
 #[inline(always)]
-fn messages(protocol: u16) -> u64 {
-    u64::from(protocol != TCP && protocol != MPTCP)
+unsafe fn messages(sk: Socket, protocol: u16) -> u64 {
+    // SAFETY: a full socket.
+    u64::from(unsafe { sk.kind() } != SOCK_STREAM || protocol == SCTP)
 }
 
 /// A send call of any kind accepted so many bytes, or failed.
@@ -53,7 +54,8 @@ pub unsafe fn sent(sk: Socket, accepted: i32) {
         if accepted == 0 && protocol != UDP && protocol != UDPLITE {
             return;
         }
-        let moved = Moved { tx_bytes: accepted as u64, tx_messages: messages(protocol), ..Moved::default() };
+        let moved =
+            Moved { tx_bytes: accepted as u64, tx_messages: messages(sk, protocol), ..Moved::default() };
         count(sk, protocol, sk.tcp(), moved);
     }
 }
@@ -81,7 +83,8 @@ pub unsafe fn received(sk: Socket, returned: i32, flags: i32) {
         if !tcp.is_null() && !sk.has_upper_layer(tcp) {
             return;
         }
-        let moved = Moved { rx_bytes: returned as u64, rx_messages: messages(protocol), ..Moved::default() };
+        let moved =
+            Moved { rx_bytes: returned as u64, rx_messages: messages(sk, protocol), ..Moved::default() };
         count(sk, protocol, tcp, moved);
     }
 }

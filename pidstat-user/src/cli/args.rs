@@ -60,6 +60,10 @@ pub struct Args {
     #[arg(short = 'n', alias = "network", action = ArgAction::Count, help_heading = "Reports")]
     pub network: u8,
 
+    /// What went through UNIX sockets too, in a report of its own
+    #[arg(long, help_heading = "Reports")]
+    pub unix: bool,
+
     /// Switches by kind, how long tasks ran and waited each time, and who took their CPU, by hooks on the scheduler
     #[arg(long, help_heading = "Reports")]
     pub sched: bool,
@@ -214,6 +218,10 @@ pub struct Args {
     /// For how many sockets the kernel maps have room (65536); what does not fit is counted as lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
     pub net_sockets: Option<u32>,
+
+    /// Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages
+    #[arg(long, help_heading = "Source")]
+    pub net_packets: bool,
 
     /// Read another procfs
     #[arg(long, value_name = "DIR", conflicts_with = "root", help_heading = "Source")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What was typed after `io`, or after `iotop`.
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, disable_version_flag = true, version)]
 pub struct IoArgs {
     /// Only processes or threads that do I/O
     #[arg(short = 'o', long)]
@@ -62,6 +62,10 @@ pub struct IoArgs {
     /// Play back recorded instants: DIR/0/proc, DIR/1/proc, ...
     #[arg(long, value_name = "DIR", conflicts_with = "delayacct")]
     pub root: Option<PathBuf>,
+
+    /// Print the version
+    #[arg(long, action = ArgAction::Version)]
+    version: Option<bool>,
 
     /// Print this help
     #[arg(short = 'h', long, action = ArgAction::Help)]

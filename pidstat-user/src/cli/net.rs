@@ -118,6 +118,14 @@ pub struct NetArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24), help_heading = "Source")]
     pub net_sockets: Option<u32>,
 
+    /// UNIX sockets too
+    #[arg(long, help_heading = "Source")]
+    pub unix: bool,
+
+    /// Packets of UDP and other datagrams as they are on the wire, by hooks on every packet, instead of messages
+    #[arg(long, help_heading = "Source")]
+    pub net_packets: bool,
+
     /// Where packets are captured (--net pcap): only on these devices; otherwise all devices are counted anyway
     #[arg(long = "dev", value_name = "DEV", value_delimiter = ',', help_heading = "Source")]
     pub devices: Vec<String>,

@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED},
+    column::{Column, DELAY, REPORTS, Report, Scope, sched::SCHED, unix::UNIX},
     sample::{Capturing, Exited, Facts, FoldTo, Pids, Want},
     select::{Filter, Follow, Name, Order, Pattern},
 };
@@ -149,7 +149,7 @@ impl Plan {
                     "--check is about all processes during an interval: no -p, and an interval".into(),
                 ));
             }
-            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO;
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC | Facts::CONNECTIONS;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;
@@ -201,6 +201,7 @@ impl Plan {
                 net: args.net.choice(),
                 capturing: Capturing { devices: args.devices.clone(), ..Capturing::default() },
                 net_sockets: args.net_sockets,
+                net_packets: args.net_packets,
                 sched_tasks: args.sched_tasks,
                 debug: args.debug_bpf,
             },
@@ -289,7 +290,9 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
         ('n', args.network),
         (DELAY, args.delay),
     ];
-    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>() + u32::from(args.sched);
+    let letters = counts.iter().map(|(_, count)| u32::from(*count)).sum::<u32>()
+        + u32::from(args.sched)
+        + u32::from(args.unix);
     let asked = |flag| {
         letters == 0 && flag == 'u' || counts.iter().any(|(letter, count)| *letter == flag && *count > 0)
     };
@@ -297,7 +300,7 @@ fn reports(args: &Args) -> Result<(Vec<&'static Report>, u32), Usage> {
     let tasks = args.scope.is_empty() || all || args.scope.contains(&ScopeArg::Task);
     let children = all || args.scope.contains(&ScopeArg::Child);
     let wanted = |report: &&&'static Report| {
-        (asked(report.flag) || args.sched && report.json == SCHED)
+        (asked(report.flag) || args.sched && report.json == SCHED || args.unix && report.json == UNIX)
             && match report.scope {
                 Scope::Task => tasks,
                 Scope::Children => children,

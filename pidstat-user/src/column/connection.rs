@@ -267,6 +267,24 @@ pub const FIGURES: &[Figure] = &[
         read: |line| gained(line, |moved| moved.tx_messages),
     },
     Figure {
+        id: "rx_datagrams",
+        head: "rxdgm",
+        width: 10,
+        unit: Unit::Count,
+        shown: MACHINE,
+        help: "Packets received that are no TCP segments: messages, or with --net-packets what arrived on the wire.",
+        read: |line| gained(line, |moved| moved.rx_datagrams),
+    },
+    Figure {
+        id: "tx_datagrams",
+        head: "txdgm",
+        width: 10,
+        unit: Unit::Count,
+        shown: MACHINE,
+        help: "Packets sent that are no TCP segments: messages, or with --net-packets what left on the wire.",
+        read: |line| gained(line, |moved| moved.tx_datagrams),
+    },
+    Figure {
         id: "rx_segments",
         head: "rxseg",
         width: 10,
@@ -346,6 +364,42 @@ pub const FIGURES: &[Figure] = &[
         shown: MACHINE,
         help: "Application bytes sent since the start; for a connection, since it was first seen.",
         read: |line| Value::Whole(line.total.tx_bytes),
+    },
+    Figure {
+        id: "rx_unix_kib_per_sec",
+        head: "rxuxkB/s",
+        width: 11,
+        unit: Unit::KibPerSec,
+        shown: MACHINE,
+        help: "Bytes received through UNIX sockets, where rows mix them with others; missing without --unix.",
+        read: |line| unix(line, kib_per_sec(line, |moved| moved.rx_unix_bytes)),
+    },
+    Figure {
+        id: "tx_unix_kib_per_sec",
+        head: "txuxkB/s",
+        width: 11,
+        unit: Unit::KibPerSec,
+        shown: MACHINE,
+        help: "Bytes sent through UNIX sockets, where rows mix them with others; missing without --unix.",
+        read: |line| unix(line, kib_per_sec(line, |moved| moved.tx_unix_bytes)),
+    },
+    Figure {
+        id: "rx_unix_bytes",
+        head: "rxuxB",
+        width: 12,
+        unit: Unit::Bytes,
+        shown: MACHINE,
+        help: "Bytes received through UNIX sockets in the interval, where rows mix them with others.",
+        read: |line| unix(line, gained(line, |moved| moved.rx_unix_bytes)),
+    },
+    Figure {
+        id: "tx_unix_bytes",
+        head: "txuxB",
+        width: 12,
+        unit: Unit::Bytes,
+        shown: MACHINE,
+        help: "Bytes sent through UNIX sockets in the interval, where rows mix them with others.",
+        read: |line| unix(line, gained(line, |moved| moved.tx_unix_bytes)),
     },
     Figure {
         id: "closed",
@@ -493,6 +547,15 @@ pub fn find(name: &str) -> Option<&'static Figure> {
 
 fn only(applies: bool, value: impl FnOnce() -> Value) -> Value {
     if applies { value() } else { Value::Missing(Missing::DoesNotApply) }
+}
+
+/// What rows about one protocol do not have, and what nobody has without `--unix`.
+fn unix(line: &Line, value: Value) -> Value {
+    match line.key {
+        LineKey::Connection(_) | LineKey::Port(..) => Value::Missing(Missing::DoesNotApply),
+        _ if !line.unix => Value::Missing(Missing::NotAsked),
+        _ => value,
+    }
 }
 
 fn word(word: &'static str) -> Value {

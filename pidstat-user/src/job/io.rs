@@ -85,6 +85,7 @@ struct Job<'a> {
     /// Samples taken.
     taken: u64,
     zone: TimeZone,
+    /// What the user was not told yet.
     note: Option<String>,
 }
 
@@ -150,7 +151,7 @@ impl<'a> Job<'a> {
             size().ok_or(Trouble::NoTerminal)?;
             let screen = Screen::new(!self.args.no_help, self.note.take());
             live = Some((keys, screen, Taken::take().map_err(Failure::Output)?));
-        } else if let Some(note) = &self.note {
+        } else if let Some(note) = self.note.take() {
             eprintln!("kpidstat: {note}");
         }
         let period = Duration::from_secs_f64(self.args.delay);
@@ -189,9 +190,16 @@ impl<'a> Job<'a> {
                 Err(Failure::Source(SourceError::Exhausted)) => break,
                 other => other?,
             }
+            let note = self.note.take();
             match live.as_mut() {
-                Some((_, screen, _)) => self.draw(screen)?,
-                None => self.print(shown == 0)?,
+                Some((_, screen, _)) => {
+                    screen.say(note);
+                    self.draw(screen)?;
+                }
+                None => {
+                    note.inspect(|note| eprintln!("kpidstat: {note}"));
+                    self.print(shown == 0)?;
+                }
             }
             shown += 1;
         }
@@ -211,11 +219,22 @@ impl<'a> Job<'a> {
     }
 
     fn drain(&mut self) {
-        let last = &mut self.last;
-        let broken =
-            self.exits.as_mut().is_some_and(|exits| exits.drain(|stats| last.push(ended(&stats))).is_err());
-        if broken {
-            self.exits = None;
+        let Some(exits) = self.exits.as_mut() else { return };
+        let (last, before) = (&mut self.last, exits.overflows);
+        match exits.drain(|stats| last.push(ended(&stats))) {
+            Ok(()) if exits.overflows > before => {
+                self.note = Some(format!(
+                    "more threads ended at once than the kernel keeps messages of ({} times so far): what they did last is in \
+                     no line",
+                    exits.overflows
+                ));
+            }
+            Ok(()) => {}
+            Err(why) => {
+                self.note =
+                    Some(format!("what threads do in their last moments is not seen from now on: {why}"));
+                self.exits = None;
+            }
         }
     }
 

@@ -125,6 +125,9 @@ impl<'a> Plan<'a> {
         if trace || live || args.command_lines || args.condition.is_some() {
             facts |= Facts::CMDLINE;
         }
+        if args.unix {
+            facts |= Facts::UNIX;
+        }
         let capturing = Capturing {
             promiscuous: args.promiscuous,
             filter: args.packets.clone(),
@@ -132,7 +135,8 @@ impl<'a> Plan<'a> {
             devices: schedule.devices.clone(),
         };
         let (net, net_sockets) = (args.net.choice(), args.net_sockets);
-        let want = Want { facts, net, net_sockets, capturing, ..Want::default() };
+        let want =
+            Want { facts, net, net_sockets, capturing, net_packets: args.net_packets, ..Want::default() };
         Ok(Plan { args, around, schedule, by, columns, choice, want, live, trace })
     }
 
@@ -188,6 +192,17 @@ fn columns(args: &NetArgs, mask: u8) -> Result<Vec<&'static Figure>, String> {
     if columns.is_empty() {
         let machine = args.output.is_some();
         columns.extend(FIGURES.iter().filter(|figure| machine || figure.shown & mask != 0));
+    }
+    if args.unix && args.columns.is_empty() && mask & (connection::CONNECTION | connection::PORT) == 0 {
+        for (id, behind) in
+            [("rx_unix_kib_per_sec", "tx_kib_per_sec"), ("tx_unix_kib_per_sec", "rx_unix_kib_per_sec")]
+        {
+            if !columns.iter().any(|figure| figure.id == id) {
+                let at =
+                    columns.iter().position(|figure| figure.id == behind).map_or(columns.len(), |at| at + 1);
+                columns.insert(at, figure(id)?);
+            }
+        }
     }
     if args.container && !columns.iter().any(|figure| figure.id == "container") {
         // Beside the last text, so that numbers stay together.

@@ -8,9 +8,12 @@ use super::{
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, ProgramError},
+    programs::{
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, Iter, KProbe,
+        ProgramError,
+    },
 };
-use std::{cell::RefCell, os::fd::AsFd, path::Path};
+use std::{cell::RefCell, fs::File, io, os::fd::AsFd, path::Path};
 
 /// What perf_event_open needs to make a breakpoint that ends with its descriptor (4.17 and later).
 const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
@@ -75,7 +78,7 @@ impl Kernel {
     /// There is none, or it is garbage.
     pub fn open() -> Result<Kernel, Reason> {
         let bytes = kernel_bytes().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Reason::NoBtf,
+            io::ErrorKind::NotFound => Reason::NoBtf,
             _ => Reason::BadBtf(error.to_string()),
         })?;
         let btf = Btf::parse(bytes)?;
@@ -140,6 +143,7 @@ impl Object {
                 Hook::Call(name) | Hook::Return(name) | Hook::Probe(name) => {
                     format!("function {name} to hook")
                 }
+                Hook::Egress | Hook::Ingress => "hooks on the packets of control groups".into(),
             }));
         }
         if matches!(program.hook, Hook::Probe(_)) && !Path::new(KPROBE_EVENTS).exists() {
@@ -186,6 +190,8 @@ fn attach(found: &mut aya::programs::Program, hook: Hook, btf: &aya::Btf) -> Res
             load_once(program.load())?;
             program.attach(name, 0)?;
         }
+        Hook::Egress => at_root(found.try_into()?, CgroupSkbAttachType::Egress)?,
+        Hook::Ingress => at_root(found.try_into()?, CgroupSkbAttachType::Ingress)?,
         Hook::Call(name) => {
             let program: &mut FEntry = found.try_into()?;
             load_once(program.load(name, btf))?;
@@ -193,6 +199,25 @@ fn attach(found: &mut aya::programs::Program, hook: Hook, btf: &aya::Btf) -> Res
         }
     }
     Ok(Attached::Hook)
+}
+
+/// Attaches a program to the packets of every control group, by a link that ends with its descriptor.
+fn at_root(program: &mut CgroupSkb, to: CgroupSkbAttachType) -> Result<(), ProgramError> {
+    load_once(program.load())?;
+    let root = unified_root().map_err(ProgramError::IOError)?;
+    // A link is beside others whatever the mode.
+    program.attach(root, to, CgroupAttachMode::Single)?;
+    Ok(())
+}
+
+/// The root of cgroup v2, in one of the two places where it is mounted.
+fn unified_root() -> io::Result<File> {
+    for at in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+        if Path::new(at).join("cgroup.controllers").exists() {
+            return File::open(at);
+        }
+    }
+    Err(io::Error::other("cgroup v2 is not mounted below /sys/fs/cgroup"))
 }
 
 /// Two rungs may share a program; the second finds it loaded.

@@ -21,6 +21,10 @@ pub enum Hook {
     Call(&'static str),
     /// A breakpoint at the start of a kernel function (`kprobe/`).
     Probe(&'static str),
+    /// Every IP packet that a socket sends (`cgroup_skb/egress` at the root of cgroup v2).
+    Egress,
+    /// Every IP packet that reaches a socket (`cgroup_skb/ingress` there).
+    Ingress,
 }
 
 impl Hook {
@@ -30,6 +34,7 @@ impl Hook {
             Hook::Iter(name) => (Kind::Func, format!("bpf_iter_{name}")),
             Hook::Tracepoint(name) => (Kind::Typedef, format!("btf_trace_{name}")),
             Hook::Return(name) | Hook::Call(name) | Hook::Probe(name) => (Kind::Func, name.to_owned()),
+            Hook::Egress | Hook::Ingress => (Kind::Func, "__cgroup_bpf_run_filter_skb".to_owned()),
         }
     }
 }
@@ -42,6 +47,8 @@ impl std::fmt::Display for Hook {
             Hook::Return(name) => write!(f, "fexit/{name}"),
             Hook::Call(name) => write!(f, "fentry/{name}"),
             Hook::Probe(name) => write!(f, "kprobe/{name}"),
+            Hook::Egress => f.write_str("cgroup_skb/egress"),
+            Hook::Ingress => f.write_str("cgroup_skb/ingress"),
         }
     }
 }

@@ -24,6 +24,10 @@ pub const RECV: Program = Program { name: "ps_recv", hook: Hook::Tracepoint("soc
 /// Counts what is sent.
 pub const SEND: Program = Program { name: "ps_send", hook: Hook::Tracepoint("sock_send_length") };
 
+/// Counts packets on the wire, on request.
+const PACKETS: [Program; 2] =
+    [Program { name: "ps_p_out", hook: Hook::Egress }, Program { name: "ps_p_in", hook: Hook::Ingress }];
+
 const fn fexit(name: &'static str, function: &'static str) -> Program {
     Program { name, hook: Hook::Return(function) }
 }
@@ -36,7 +40,7 @@ pub const TRACEPOINT: Rung = Rung {
     name: "tracepoint",
     programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, TCP_RECV, RECV, SEND],
     where_present: &[],
-    on_request: &[],
+    on_request: &PACKETS,
     shortfall: None,
     complete: sees_sendfile,
 };
@@ -65,6 +69,9 @@ pub const FEXIT: Rung = Rung {
         fexit("ps_x_raw_send", "raw_sendmsg"),
         fexit("ps_x_raw6_recv", "rawv6_recvmsg"),
         fexit("ps_x_raw6_send", "rawv6_sendmsg"),
+        fexit("ps_x_ping_recv", "ping_recvmsg"),
+        fexit("ps_x_ping_send", "ping_v4_sendmsg"),
+        fexit("ps_x_ping6_send", "ping_v6_sendmsg"),
     ],
     on_request: &[
         fexit("ps_x_ustr_send", "unix_stream_sendmsg"),
@@ -75,6 +82,8 @@ pub const FEXIT: Rung = Rung {
         fexit("ps_x_useq_recv", "unix_seqpacket_recvmsg"),
         fexit("ps_x_udgm_send", "unix_dgram_sendmsg"),
         fexit("ps_x_udgm_recv", "unix_dgram_recvmsg"),
+        PACKETS[0],
+        PACKETS[1],
     ],
     shortfall: Some("kTLS and SCTP are not counted"),
     complete: |_| Ok(()),
@@ -99,7 +108,7 @@ pub const KPROBE: Rung = Rung {
         kprobe("ps_k_udp_send", "udp_sendmsg"),
     ],
     where_present: &[kprobe("ps_k_tcp_page", "tcp_sendpage"), kprobe("ps_k_udp6_send", "udpv6_sendmsg")],
-    on_request: &[],
+    on_request: &PACKETS,
     shortfall: Some("UDP sends count even if they fail, and of protocols only TCP and UDP are counted"),
     complete: |_| Ok(()),
 };
@@ -114,6 +123,24 @@ pub const SAMPLED: Rung = Rung {
     shortfall: Some("only TCP is counted, and a socket that several processes use is its first owner's"),
     complete: |_| Ok(()),
 };
+
+/// Whether a program that runs on request was asked for.
+pub fn requested(program: &Program, options: Options) -> bool {
+    match program.hook {
+        Hook::Egress | Hook::Ingress => options.packets,
+        _ => options.unix,
+    }
+}
+
+/// Whether a rung counts UNIX sockets on request.
+pub fn counts_unix(rung: &Rung) -> bool {
+    rung.name == TRACEPOINT.name || rung.name == FEXIT.name
+}
+
+/// Whether a rung knows who uses a socket of UDP.
+pub fn counts_datagrams(rung: &Rung) -> bool {
+    rung.name != SAMPLED.name
+}
 
 /// Whether the bytes of TCP are taken from its sequence numbers, so that owners have to be looked for.
 pub fn by_sequence(rung: &Rung) -> bool {
@@ -146,6 +173,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether UNIX sockets are counted.
     pub unix: bool,
+    /// Whether packets on the wire are counted for what is not TCP.
+    pub packets: bool,
     /// Whether the programs log what they see; otherwise the verifier removes the logging.
     pub debug: bool,
 }
@@ -173,6 +202,7 @@ impl Default for Options {
             flows: pidstat_common::net::FLOWS_MAX as u32,
             ring_bytes: pidstat_common::net::RING_BYTES as u32,
             unix: false,
+            packets: false,
             debug: false,
         }
     }
@@ -206,6 +236,7 @@ pub fn globals(btf: &Btf, rung: &Rung, ours: PidNamespace, options: Options) -> 
     globals.set("NET_OFFSETS", &offsets);
     globals.size("ps_flows", options.flows).size("ps_closed", options.ring_bytes);
     globals.size("ps_turns", if rung.name == KPROBE.name { options.flows } else { 1 });
+    globals.size("ps_packets", if options.packets { options.flows } else { 1 });
     Ok(globals)
 }
 
@@ -223,6 +254,7 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         sk_shutdown: at("sock", "sk_shutdown", "sock.sk_shutdown")?,
         socket_sk: at("socket", "sk", "socket.sk")?,
         icsk_ulp_ops: at("inet_connection_sock", "icsk_ulp_ops", "inet_connection_sock.icsk_ulp_ops")?,
+        ulp_name: at("tcp_ulp_ops", "name", "tcp_ulp_ops.name")?,
         copied_seq: at("tcp_sock", "copied_seq", "tcp_sock.copied_seq")?,
         rcv_nxt: at("tcp_sock", "rcv_nxt", "tcp_sock.rcv_nxt")?,
         bytes_received: at("tcp_sock", "bytes_received", "tcp_sock.bytes_received")?,

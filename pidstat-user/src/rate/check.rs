@@ -1,7 +1,52 @@
 //! Whether everything was seen: what all processes did beside what the machine says was done.
 
-use super::Row;
+use super::{Row, connection::attributed};
 use crate::sample::{Machine, Missing, Reading, Sample, Task};
+
+/// Bytes with all headers, of connections and of the devices whose addresses they have. Both ends of a loopback
+/// connection count, as the device counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// Received by connections.
+    pub rx_bytes: u64,
+    /// Sent by connections.
+    pub tx_bytes: u64,
+    /// Received by the devices of our network namespace.
+    pub devices_rx_bytes: u64,
+    /// Sent by them.
+    pub devices_tx_bytes: u64,
+}
+
+impl Wire {
+    /// What grew between two samples.
+    ///
+    /// # Errors
+    /// `NotInSource` where no traffic is counted.
+    pub fn between(before: &Sample, now: &Sample) -> Reading<Wire> {
+        if !matches!(now.origin.net_rung, Some(Ok(_))) {
+            return Err(Missing::NotInSource);
+        }
+        attributed(before, now, now.netns).iter().try_fold(Wire::default(), |sum, device| {
+            Ok(Wire {
+                rx_bytes: sum.rx_bytes + device.rx_attributed_bytes,
+                tx_bytes: sum.tx_bytes + device.tx_attributed_bytes,
+                devices_rx_bytes: sum.devices_rx_bytes + device.rx_bytes?,
+                devices_tx_bytes: sum.devices_tx_bytes + device.tx_bytes?,
+            })
+        })
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Wire) -> Wire {
+        Wire {
+            rx_bytes: self.rx_bytes + other.rx_bytes,
+            tx_bytes: self.tx_bytes + other.tx_bytes,
+            devices_rx_bytes: self.devices_rx_bytes + other.devices_rx_bytes,
+            devices_tx_bytes: self.devices_tx_bytes + other.devices_tx_bytes,
+        }
+    }
+}
 
 /// One interval's books. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +61,8 @@ pub struct Check {
     pub read_bytes: Reading<u64>,
     /// Bytes that they sent towards it.
     pub written_bytes: Reading<u64>,
+    /// Bytes on the wire, where traffic is counted.
+    pub wire: Reading<Wire>,
 }
 
 impl Check {
@@ -32,6 +79,7 @@ impl Check {
             switches: Err(Missing::NotInSource),
             read_bytes: Err(Missing::NotInSource),
             written_bytes: Err(Missing::NotInSource),
+            wire: Wire::between(before, now),
         };
         for row in rows.filter(|row| row.now.is_process() && !row.traffic_only) {
             let add = |sum: &mut Reading<u64>, counter: &dyn Fn(&Task) -> Reading<u64>| {

@@ -77,12 +77,19 @@ pub struct Line {
     pub seconds: f64,
     /// Uptime at its end.
     pub uptime_ns: u64,
+    /// Whether UNIX sockets are counted too.
+    pub unix: bool,
 }
 
 impl Line {
     /// Whether it is one connection.
     pub fn is_connection(&self) -> bool {
         matches!(self.key, LineKey::Connection(_))
+    }
+
+    /// Whether it is about UNIX sockets alone.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.key, LineKey::Connection(_) | LineKey::Port(..)) && self.one.is_unix()
     }
 
     /// Whether anything moved or ended in the interval.
@@ -155,7 +162,10 @@ impl Lines {
             total: Moved::default(),
             seconds,
             uptime_ns: now.uptime_ns,
+            unix: now.origin.net_unix,
         };
+        // What has no protocol keeps the bytes of the network and those of UNIX sockets apart.
+        let mixed = !matches!(self.by, By::Connection | By::Port);
         let mut rows: HashMap<LineKey, Line> = HashMap::new();
         for change in changes(before, now).filter(|change| wanted(change.now)) {
             let key = self.key(change.now);
@@ -166,7 +176,11 @@ impl Lines {
             let row = rows.entry(key.clone()).or_insert_with(|| blank(&change, key));
             row.connections += 1;
             row.closed += u64::from(change.now.closed);
-            row.gain = match (row.gain, change.gain) {
+            let gain = match change.gain {
+                Ok(gain) if mixed && change.now.is_unix() => Ok(gain.of_unix()),
+                gain => gain,
+            };
+            row.gain = match (row.gain, gain) {
                 (Ok(sum), Ok(gain)) => Ok(sum.plus(gain)),
                 (Err(why), _) | (_, Err(why)) => Err(why),
             };
@@ -221,14 +235,16 @@ impl Lines {
             total: Moved::default(),
             seconds: seconds(before, now),
             uptime_ns: now.uptime_ns,
+            unix: now.origin.net_unix,
         };
+        let summed = |row: &Line, moved: Moved| if row.is_unix() { moved.of_unix() } else { moved };
         for row in rows {
             total.connections += row.connections;
             total.closed += row.closed;
-            total.gain = total.gain.map(|sum| sum.plus(row.gain.unwrap_or_default()));
+            total.gain = total.gain.map(|sum| sum.plus(summed(row, row.gain.unwrap_or_default())));
         }
-        let everything = self.totals.values().map(|line| line.total);
-        let of_connections = rows.iter().filter(|row| row.is_connection()).map(|row| row.total);
+        let everything = self.totals.values().map(|line| summed(line, line.total));
+        let of_connections = rows.iter().filter(|row| row.is_connection()).map(|row| summed(row, row.total));
         total.total = everything.chain(of_connections).fold(total.total, Moved::plus);
         total
     }

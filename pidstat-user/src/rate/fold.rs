@@ -1,7 +1,7 @@
 //! What one task did in an interval, as a task of its own, and adding that to another.
 
 use super::{Before, Row};
-use crate::sample::{Cpu, Delays, Faults, Io, Reading, Sched, Switches, Task, Traffic};
+use crate::sample::{Cpu, Delays, Faults, Io, Reading, Sched, Switches, Task, Traffic, UnixTraffic};
 
 impl Row<'_> {
     /// The task with every counter as it grew in the interval; a counter that went backwards did not grow.
@@ -21,7 +21,9 @@ pub fn absorb(sum: &mut Task, growth: &Task) {
     sum.switches = sum.switches.or(growth.switches.map(|_| Switches::default()));
     sum.io = sum.io.or(growth.io.map(|_| Io::default()));
     sum.delays = sum.delays.or(growth.delays.map(|_| Delays::default()));
-    sum.traffic = sum.traffic.or(growth.traffic.map(|_| Traffic::default()));
+    sum.traffic = sum.traffic.or(growth
+        .traffic
+        .map(|growth| Traffic { unix: growth.unix.map(|_| UnixTraffic::default()), ..Traffic::default() }));
     every_counter(sum, growth, u64::saturating_add);
 }
 
@@ -71,11 +73,19 @@ fn every_counter(task: &mut Task, other: &Task, combine: fn(u64, u64) -> u64) {
         with(block_io_ns, other.block_io_ns);
     }
     if let Some((traffic, other)) = both(&mut task.traffic, other.traffic) {
-        let Traffic { tx_bytes, rx_bytes, tx_packets, rx_packets } = traffic;
+        let Traffic { tx_bytes, rx_bytes, tx_packets, rx_packets, unix } = traffic;
         with(tx_bytes, other.tx_bytes);
         with(rx_bytes, other.rx_bytes);
         with(tx_packets, other.tx_packets);
         with(rx_packets, other.rx_packets);
+        if let Some((UnixTraffic { tx_bytes, rx_bytes, tx_messages, rx_messages }, other)) =
+            both(unix, other.unix)
+        {
+            with(tx_bytes, other.tx_bytes);
+            with(rx_bytes, other.rx_bytes);
+            with(tx_messages, other.tx_messages);
+            with(rx_messages, other.rx_messages);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Cgroup, Comm, Connection, Missing, Stream, TaskKey,
-    socket::{TCP, UDP},
+    socket::{MPTCP, SCTP, TCP, UDP, UDPLITE, UNIX_DGRAM, UNIX_SEQPACKET, UNIX_STREAM, Upper},
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -128,7 +128,7 @@ pub static FIELDS: &[Field] = &[
         name: "protocol",
         text: true,
         get: |one| Cell::Text(one.protocol_name().into()),
-        set: |one, cell| one.protocol = protocol(cell.text()),
+        set: |one, cell| (one.protocol, one.upper) = protocol(cell.text()),
     },
     Field {
         name: "local_address",
@@ -200,6 +200,8 @@ pub static FIELDS: &[Field] = &[
     total!(total_rx_bytes = rx_bytes),
     total!(total_tx_messages = tx_messages),
     total!(total_rx_messages = rx_messages),
+    total!(total_tx_datagrams = tx_datagrams),
+    total!(total_rx_datagrams = rx_datagrams),
     total!(total_tx_segments = tx_segments),
     total!(total_rx_segments = rx_segments),
     total!(total_tx_wire_bytes = tx_wire_bytes),
@@ -207,19 +209,25 @@ pub static FIELDS: &[Field] = &[
     total!(total_retransmits = retransmits),
 ];
 
-/// The number of a protocol by its name; 0, which is called `other`, for one that has none here.
-fn protocol(name: &str) -> u16 {
-    match name {
+/// The number of a protocol by its name, and what lies above it; 0, which is called `other`, for one that has none here.
+fn protocol(name: &str) -> (u16, Upper) {
+    let number = match name {
+        "ktls" => return (TCP, Upper::Tls),
+        "subflow" => return (TCP, Upper::Mptcp),
         "tcp" => TCP,
         "udp" => UDP,
         "icmp" => 1,
         "icmp6" => 58,
-        "sctp" => 132,
-        "udplite" => 136,
+        "sctp" => SCTP,
+        "udplite" => UDPLITE,
         "raw" => 255,
-        "mptcp" => 262,
+        "mptcp" => MPTCP,
+        "unix" => UNIX_STREAM,
+        "unix-dgram" => UNIX_DGRAM,
+        "unix-seqpacket" => UNIX_SEQPACKET,
         _ => 0,
-    }
+    };
+    (number, Upper::Nothing)
 }
 
 /// The number of a state by its name. What is no stream has its state from whether it is connected.
@@ -262,11 +270,14 @@ mod tests {
                 rx_bytes: 12,
                 tx_messages: 13,
                 rx_messages: 14,
+                tx_datagrams: 13,
+                rx_datagrams: 14,
                 tx_segments: 15,
                 rx_segments: 16,
                 tx_wire_bytes: 17,
                 rx_wire_bytes: 18,
                 retransmits: 19,
+                ..Moved::default()
             },
             stream: Ok(Stream {
                 rtt_us: 20,

@@ -59,6 +59,9 @@ impl Facts {
     /// Switches, times on a CPU and waits as hooks on the scheduler count them.
     pub const RUNS: Facts = Facts(1 << 28);
 
+    /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
+    pub const UNIX: Facts = Facts(1 << 29);
+
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {
         self.0 & other.0 == other.0
@@ -183,6 +186,8 @@ pub struct Want {
     pub exited: Exited,
     /// By which means traffic is counted.
     pub net: NetChoice,
+    /// Whether packets that are not TCP's are counted on the wire.
+    pub net_packets: bool,
     /// What is captured, if it is by packets.
     pub capturing: Capturing,
     /// For how many sockets the maps of the traffic have room; `None` for as many as usual.

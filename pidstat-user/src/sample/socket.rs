@@ -36,6 +36,11 @@ pub struct Moved {
     pub tx_messages: u64,
     /// Messages received, empty ones included; 0 for streams.
     pub rx_messages: u64,
+    /// Packets sent that are no TCP segments: messages, or what went over the wire at the first user of the socket, where
+    /// that is counted.
+    pub tx_datagrams: u64,
+    /// Packets received that are no TCP segments, read or not where they are counted on the wire.
+    pub rx_datagrams: u64,
     /// TCP segments sent, at the first user of the socket.
     pub tx_segments: u64,
     /// TCP segments received, at the first user of the socket.
@@ -46,6 +51,10 @@ pub struct Moved {
     pub rx_wire_bytes: u64,
     /// Segments sent again.
     pub retransmits: u64,
+    /// In a sum: bytes sent through UNIX sockets, which are in none of the others. 0 for a connection.
+    pub tx_unix_bytes: u64,
+    /// In a sum: bytes received through UNIX sockets.
+    pub rx_unix_bytes: u64,
 }
 
 impl Moved {
@@ -60,14 +69,20 @@ impl Moved {
         self.with(earlier, u64::checked_sub)
     }
 
-    /// Packets sent: segments of streams, messages of everything else.
+    /// What a sum over network and UNIX sockets has of this, which a UNIX socket moved.
+    #[must_use]
+    pub fn of_unix(self) -> Moved {
+        Moved { tx_unix_bytes: self.tx_bytes, rx_unix_bytes: self.rx_bytes, ..Moved::default() }
+    }
+
+    /// Packets sent: segments of streams, datagrams of everything else.
     pub fn tx_packets(&self) -> u64 {
-        self.tx_segments.saturating_add(self.tx_messages)
+        self.tx_segments.saturating_add(self.tx_datagrams)
     }
 
     /// Packets received.
     pub fn rx_packets(&self) -> u64 {
-        self.rx_segments.saturating_add(self.rx_messages)
+        self.rx_segments.saturating_add(self.rx_datagrams)
     }
 
     fn with(self, other: Moved, join: impl Fn(u64, u64) -> Option<u64>) -> Option<Moved> {
@@ -76,11 +91,15 @@ impl Moved {
             rx_bytes: join(self.rx_bytes, other.rx_bytes)?,
             tx_messages: join(self.tx_messages, other.tx_messages)?,
             rx_messages: join(self.rx_messages, other.rx_messages)?,
+            tx_datagrams: join(self.tx_datagrams, other.tx_datagrams)?,
+            rx_datagrams: join(self.rx_datagrams, other.rx_datagrams)?,
             tx_segments: join(self.tx_segments, other.tx_segments)?,
             rx_segments: join(self.rx_segments, other.rx_segments)?,
             tx_wire_bytes: join(self.tx_wire_bytes, other.tx_wire_bytes)?,
             rx_wire_bytes: join(self.rx_wire_bytes, other.rx_wire_bytes)?,
             retransmits: join(self.retransmits, other.retransmits)?,
+            tx_unix_bytes: join(self.tx_unix_bytes, other.tx_unix_bytes)?,
+            rx_unix_bytes: join(self.rx_unix_bytes, other.rx_unix_bytes)?,
         })
     }
 }
@@ -100,6 +119,20 @@ pub struct Stream {
     pub unacked_bytes: u32,
 }
 
+/// What lies between a TCP socket and its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upper {
+    /// Nothing that changes bytes.
+    #[default]
+    Nothing,
+    /// The kernel's TLS.
+    Tls,
+    /// MPTCP, of which it is a subflow.
+    Mptcp,
+    /// Another layer.
+    Other,
+}
+
 /// One connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -107,8 +140,10 @@ pub struct Connection {
     pub key: ConnectionKey,
     /// Whose it is.
     pub user: User,
-    /// IP protocol number.
+    /// IP protocol number, or one of the numbers beyond them: [`UNIX_STREAM`] and so on.
     pub protocol: u16,
+    /// What lies between a TCP socket and its user.
+    pub upper: Upper,
     /// Local end; IPv4 through an IPv6 socket is shown as IPv4. The port is 0 if it never had one.
     pub local: SocketAddr,
     /// Remote end; none while it is connected to nobody.
@@ -140,11 +175,31 @@ pub struct Connection {
 pub const TCP: u16 = 6;
 /// IPPROTO_UDP.
 pub const UDP: u16 = 17;
+/// IPPROTO_SCTP.
+pub const SCTP: u16 = 132;
+/// IPPROTO_UDPLITE.
+pub const UDPLITE: u16 = 136;
+/// IPPROTO_MPTCP.
+pub const MPTCP: u16 = 262;
+/// No IP protocol: a UNIX socket that is a stream.
+pub const UNIX_STREAM: u16 = 0xff01;
+/// A UNIX socket of datagrams.
+pub const UNIX_DGRAM: u16 = 0xff02;
+/// A UNIX socket of packets in sequence.
+pub const UNIX_SEQPACKET: u16 = 0xff05;
 
 impl Connection {
+    /// Whether it is a UNIX socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.protocol, UNIX_STREAM | UNIX_DGRAM | UNIX_SEQPACKET)
+    }
+
     /// pypidstat's name for it, `src_ip:src_port-dst_ip:dst_port` as seen from here; IPv6 addresses stand in brackets, and
-    /// `*` stands for nobody.
+    /// `*` stands for nobody. A UNIX socket is called by its cookie, `unix:12`.
     pub fn conn_key(&self) -> String {
+        if self.is_unix() {
+            return format!("unix:{}", self.key.cookie);
+        }
         match self.remote {
             Some(remote) => format!("{}-{remote}", self.local),
             None => format!("{}-*", self.local),
@@ -154,14 +209,19 @@ impl Connection {
     /// The protocol in letters.
     pub fn protocol_name(&self) -> &'static str {
         match self.protocol {
+            TCP if self.upper == Upper::Tls => "ktls",
+            TCP if self.upper == Upper::Mptcp => "subflow",
             TCP => "tcp",
             UDP => "udp",
             1 => "icmp",
             58 => "icmp6",
-            132 => "sctp",
-            136 => "udplite",
-            255 => "raw",
-            262 => "mptcp",
+            SCTP => "sctp",
+            UDPLITE => "udplite",
+            253..=255 => "raw",
+            MPTCP => "mptcp",
+            UNIX_STREAM => "unix",
+            UNIX_DGRAM => "unix-dgram",
+            UNIX_SEQPACKET => "unix-seqpacket",
             _ => "other",
         }
     }
@@ -171,7 +231,7 @@ impl Connection {
         if self.closed {
             return "CLOSED";
         }
-        if self.protocol != TCP && self.protocol != 262 {
+        if !matches!(self.protocol, TCP | MPTCP) && !self.is_unix() {
             return if self.remote.is_some() { "ESTAB" } else { "UNCONN" };
         }
         match self.state {
@@ -233,6 +293,7 @@ impl Connection {
             key,
             user,
             protocol: 0,
+            upper: Upper::Nothing,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
             remote: None,
             state: 0,

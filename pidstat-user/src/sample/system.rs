@@ -77,6 +77,8 @@ pub struct Origin {
     pub net_shortfall: Option<&'static str>,
     /// Whether that is so much that every figure of traffic is marked with `~`.
     pub net_approximate: bool,
+    /// Whether UNIX sockets are counted too.
+    pub net_unix: bool,
     /// What was lost so far.
     pub losses: Losses,
     /// What the tool itself cost so far, if that is asked for.
@@ -98,13 +100,15 @@ pub struct Cost {
     pub bpf: Reading<(u64, u64)>,
     /// How many processes its map of the dying has now, and for how many there is room.
     pub exit_map: Reading<(u64, u64)>,
+    /// How many uses of sockets by processes its map of flows has now, and for how many there is room.
+    pub flow_map: Reading<(u64, u64)>,
 }
 
 impl Cost {
     /// The figures with their names, for every output that machines read; `cpu_ns` is what was used in the interval. `None`
     /// where there is nothing to be had.
-    pub fn named(&self, cpu_ns: Option<u64>) -> [(&'static str, Option<u64>); 8] {
-        let (bpf, map) = (self.bpf.ok(), self.exit_map.ok());
+    pub fn named(&self, cpu_ns: Option<u64>) -> [(&'static str, Option<u64>); 10] {
+        let (bpf, map, flows) = (self.bpf.ok(), self.exit_map.ok(), self.flow_map.ok());
         [
             ("cpu_ns", cpu_ns),
             ("resident_bytes", self.resident_bytes.ok()),
@@ -114,6 +118,8 @@ impl Cost {
             ("bpf_runs", bpf.map(|bpf| bpf.1)),
             ("exit_map_used", map.map(|map| map.0)),
             ("exit_map_room", map.map(|map| map.1)),
+            ("flow_map_used", flows.map(|map| map.0)),
+            ("flow_map_room", flows.map(|map| map.1)),
         ]
     }
 }
@@ -127,6 +133,8 @@ pub struct Losses {
     pub flow_insert_failed: u64,
     /// Sockets of which it could not be kept who writes to them.
     pub turn_insert_failed: u64,
+    /// Sockets whose packets on the wire did not fit in the map.
+    pub packet_insert_failed: u64,
     /// Final records of closed connections that did not fit in the ring buffer.
     pub ring_full: u64,
     /// Runs of a program that the kernel skipped because it was already running on that CPU.
@@ -153,11 +161,12 @@ pub struct Losses {
 
 impl Losses {
     /// The counters with their names, for every output.
-    pub fn named(&self) -> [(&'static str, u64); 14] {
+    pub fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("storage_null", self.storage_null),
             ("flow_insert_failed", self.flow_insert_failed),
             ("turn_insert_failed", self.turn_insert_failed),
+            ("packet_insert_failed", self.packet_insert_failed),
             ("ring_full", self.ring_full),
             ("recursion_misses", self.recursion_misses),
             ("no_baseline", self.no_baseline),
@@ -176,7 +185,9 @@ impl Losses {
     pub fn sentence(&self) -> Option<String> {
         let lost = self.named().into_iter().filter(|(name, count)| *count > 0 && *name != "inconsistent");
         let lost: Vec<String> = lost.map(|(name, count)| format!("{name} {count}")).collect();
-        let room = self.flow_insert_failed + self.turn_insert_failed + self.ring_full > 0;
+        let room =
+            self.flow_insert_failed + self.turn_insert_failed + self.packet_insert_failed + self.ring_full
+                > 0;
         let remedy = if room { "; --net-sockets N makes more room" } else { "" };
         (!lost.is_empty())
             .then(|| format!("the report lacks what was lost in the kernel: {}{remedy}", lost.join(", ")))
@@ -188,6 +199,7 @@ impl Losses {
             "storage_null" => &mut self.storage_null,
             "flow_insert_failed" => &mut self.flow_insert_failed,
             "turn_insert_failed" => &mut self.turn_insert_failed,
+            "packet_insert_failed" => &mut self.packet_insert_failed,
             "ring_full" => &mut self.ring_full,
             "recursion_misses" => &mut self.recursion_misses,
             "no_baseline" => &mut self.no_baseline,

@@ -164,7 +164,7 @@ pub struct Stack {
 }
 
 /// Network traffic, cumulative, loopback included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes the kernel accepted from the application.
     pub tx_bytes: u64,
@@ -174,6 +174,29 @@ pub struct Traffic {
     pub tx_packets: u64,
     /// TCP segments and UDP messages received.
     pub rx_packets: u64,
+    /// What went through UNIX sockets, which is in none of the others.
+    ///
+    /// Missing (`NotAsked`) unless it is asked for, (`NotInSource`) where the rung cannot count it.
+    pub unix: Reading<UnixTraffic>,
+}
+
+impl Default for Traffic {
+    fn default() -> Traffic {
+        Traffic { tx_bytes: 0, rx_bytes: 0, tx_packets: 0, rx_packets: 0, unix: Err(Missing::NotAsked) }
+    }
+}
+
+/// What went through UNIX sockets, cumulative; both ends of a pair count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnixTraffic {
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Datagrams and packets sent; 0 for streams.
+    pub tx_messages: u64,
+    /// Datagrams and packets received; 0 for streams.
+    pub rx_messages: u64,
 }
 
 /// What controls a process: the fields 5 to 9, 18 and 19 of its `stat`.
@@ -415,6 +438,6 @@ mod tests {
             assert_eq!((task.stack, task.fds), (Err(why), Err(why)));
         }
         // Three samples of 10 000 tasks are in memory: 8 bytes here are 240 KB there.
-        assert!(size_of::<Task>() <= 416, "{}", size_of::<Task>());
+        assert!(size_of::<Task>() <= 456, "{}", size_of::<Task>());
     }
 }

@@ -245,7 +245,9 @@ fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
                 ", \"check\": {{\"tasks_cpu_ns\": {}, \"machine_cpu_ns\": {}, \"found_pct\": {:.2}, \
                  \"interrupt_ns\": {}, \"steal_ns\": {}, \"idle_ns\": {}, \"tasks_switches\": {}, \
                  \"machine_switches\": {}, \"tasks_read_bytes\": {}, \"disks_read_bytes\": {}, \
-                 \"tasks_written_bytes\": {}, \"disks_written_bytes\": {}}}",
+                 \"tasks_written_bytes\": {}, \"disks_written_bytes\": {}, \
+                 \"connections_rx_wire_bytes\": {}, \"devices_rx_wire_bytes\": {}, \
+                 \"connections_tx_wire_bytes\": {}, \"devices_tx_wire_bytes\": {}}}",
                 check.tasks_ns,
                 check.busy_ns(),
                 check.found_pct(),
@@ -258,6 +260,10 @@ fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
                 machine.read_bytes,
                 or_null(check.written_bytes),
                 machine.written_bytes,
+                or_null(check.wire.map(|wire| wire.rx_bytes)),
+                or_null(check.wire.map(|wire| wire.devices_rx_bytes)),
+                or_null(check.wire.map(|wire| wire.tx_bytes)),
+                or_null(check.wire.map(|wire| wire.devices_tx_bytes)),
             );
         }
         Some(Err(why)) => {

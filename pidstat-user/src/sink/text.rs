@@ -245,7 +245,7 @@ fn own(frame: &Frame<'_>, stamp: &str, out: &mut Vec<u8>) {
     );
 }
 
-/// Two lines for `--check`; one where there is nothing to compare with.
+/// Three lines for `--check`; one where there is nothing to compare with.
 fn check(frame: &Frame<'_>, stamp: &str, out: &mut Vec<u8>) {
     let check = match &frame.check {
         None => return,
@@ -279,4 +279,20 @@ fn check(frame: &Frame<'_>, stamp: &str, out: &mut Vec<u8>) {
         or_dash(check.written_bytes.map(kib)),
         kib(machine.written_bytes),
     );
+    match check.wire {
+        Ok(wire) => {
+            let _ = writeln!(
+                out,
+                "{stamp}  check: on the wire connections received {} of {} kB, sent {} of {} kB (forwarded, other protocols; \
+                 devices count the headers of segments that they move together once)",
+                kib(wire.rx_bytes),
+                kib(wire.devices_rx_bytes),
+                kib(wire.tx_bytes),
+                kib(wire.devices_tx_bytes),
+            );
+        }
+        Err(why) => {
+            let _ = writeln!(out, "{stamp}  check: bytes on the wire are not counted ({})", why.reason());
+        }
+    }
 }

@@ -32,7 +32,7 @@ use crate::{
     },
     sample::{
         Cost, Facts, Host, Losses, Machine as Figures, Missing, Origin, Pids, Reading, Sample, System, Task,
-        Traffic, Want,
+        Want,
     },
 };
 use exits::{Exits, Names};
@@ -101,14 +101,19 @@ impl EbpfSource {
         let namespace = namespace::own(&kernel, proc_root)?;
         let ours = PidNamespace { level: namespace.level, inum: namespace.inode };
         let net = want.facts.has(Facts::TRAFFIC).then(|| {
-            let options = Options { debug: want.debug, ..Options::for_sockets(want.net_sockets) };
+            let options = Options {
+                debug: want.debug,
+                unix: want.facts.has(Facts::UNIX),
+                packets: want.net_packets,
+                ..Options::for_sockets(want.net_sockets)
+            };
             let mut net = Net::open(&kernel, ours, want.net, options)?;
             net.keep_closed(want.facts.has(Facts::CONNECTIONS));
             Ok(net)
         });
         let connections = want.facts.has(Facts::CONNECTIONS).then(|| Connections::new(want.facts, proc_root));
         let traffic = match &net {
-            Some(Ok(_)) => Ok(Traffic::default()),
+            Some(Ok(net)) => Ok(net.nothing()),
             Some(Err(_)) => Err(Missing::NotInSource),
             None => Err(Missing::NotAsked),
         };
@@ -312,18 +317,32 @@ impl Source for EbpfSource {
         let net_shortfall = self.net.as_ref().and_then(|net| net.as_ref().ok()?.rung().shortfall);
         let net_approximate =
             self.net.as_ref().is_some_and(|net| net.as_ref().is_ok_and(Net::is_approximate));
+        let net_unix = matches!(&self.net, Some(Ok(net)) if net.counts_unix().is_ok());
         let cost = self.want.facts.has(Facts::COST).then(|| {
             let sample_ns = clock.now().uptime_ns.saturating_sub(now.uptime_ns);
             let own = procfs::cost::so_far(&mut self.reader, self.host.page_bytes, sample_ns);
             let exits = self.exits.as_ref().and_then(|exits| exits.as_ref().ok());
-            Cost { bpf: self.bpf(), exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply), ..own }
+            let net = self.net.as_ref().and_then(|net| net.as_ref().ok());
+            Cost {
+                bpf: self.bpf(),
+                exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply),
+                flow_map: net.map(Net::fill_of_flows).ok_or(Missing::DoesNotApply),
+                ..own
+            }
         });
         if out.system.machine.is_ok() {
             let tasks_ns = self.tasks_ns(&out.tasks);
             out.system.machine = out.system.machine.map(|machine| Figures { tasks_ns, ..machine });
         }
-        out.origin =
-            Origin { source: "ebpf", net_rung, net_shortfall, net_approximate, losses: self.losses, cost };
+        out.origin = Origin {
+            source: "ebpf",
+            net_rung,
+            net_shortfall,
+            net_approximate,
+            net_unix,
+            losses: self.losses,
+            cost,
+        };
         Ok(())
     }
 

@@ -12,7 +12,7 @@ const DEVICE: u32 = 0o020_600;
 ///
 /// # Errors
 /// When a file cannot be read or is too large for the format.
-pub fn archive(directories: &[&str], files: &[(&str, &Path, u32)]) -> Result<Vec<u8>> {
+pub fn archive(directories: &[&str], files: &[(String, &Path, u32)]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for name in directories {
         archive.entry(name, DIRECTORY, (0, 0), &[])?;

@@ -149,6 +149,11 @@ impl Screen {
         Screen { help, status, ..Screen::default() }
     }
 
+    /// Shows what the user should know, instead of what it showed before.
+    pub(super) fn say(&mut self, what: Option<String>) {
+        self.status = what.or(self.status.take());
+    }
+
     /// Takes a byte of a key in; nothing until the key is whole.
     pub(super) fn key(&mut self, byte: u8) -> Option<Action> {
         if byte == 0x1b {

@@ -26,7 +26,8 @@ impl Screen {
         title: String,
         size: fn() -> Option<(usize, usize)>,
     ) -> Screen {
-        Screen { table: Table::new(columns, zone, false, palette), title, size, top: 0, rows: 0 }
+        let table = Table::new(columns, zone, false, palette).unstamped();
+        Screen { table, title, size, top: 0, rows: 0 }
     }
 
     /// The part of the rows that fits.
@@ -51,7 +52,7 @@ impl Sink for Screen {
     fn sample(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
         let (columns, rows) = (self.size)().unwrap_or((80, 24));
         let mut tail = Vec::new();
-        devices(frame.attributed, "", &mut tail);
+        devices(frame.attributed, None, &mut tail);
         let tail_rows = tail.iter().filter(|b| **b == b'\n').count();
         // Title, header, total, and the line about the keys.
         let fits = rows.saturating_sub(4 + tail_rows).max(1);
@@ -64,7 +65,7 @@ impl Sink for Screen {
         for line in self.window(frame.lines, fits) {
             self.table.row(line, "", &mut text);
         }
-        self.table.row(frame.total, "Total:", &mut text);
+        self.table.row(frame.total, "", &mut text);
         text.extend_from_slice(&tail);
         let more = self.rows.saturating_sub(self.top + fits);
         let scroll = if more + self.top > 0 {
@@ -142,7 +143,37 @@ fn cut(line: &[u8], columns: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::*;
+    use crate::{
+        column::connection::FIGURES,
+        rate::connection::Lines,
+        sample::{Origin, Sample},
+    };
+
+    #[test]
+    fn a_screen_has_no_column_for_the_time() {
+        let figures = FIGURES.iter().filter(|figure| ["pid", "tx_kib_per_sec"].contains(&figure.id));
+        let columns = Columns { figures: figures.collect(), names: true, command_lines: false };
+        let title = "title".to_owned();
+        let mut screen = Screen::new(columns, TimeZone::UTC, Palette::default(), title, || Some((80, 24)));
+        let (empty, origin) = (Sample::default(), Origin::default());
+        let total = Lines::default().total(&[], &empty, &empty);
+        let frame = Frame {
+            lines: &[],
+            total: &total,
+            attributed: &[],
+            before_epoch_ns: 0,
+            now_epoch_ns: 1,
+            origin: &origin,
+        };
+        let mut out = Vec::new();
+        screen.sample(&frame, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches("\x1b[K")).collect();
+        assert!(lines[1].contains("       PID    txkB/s  Command"), "{lines:?}");
+        assert!(!lines[1].contains("           PID"), "{lines:?}");
+        assert!(lines[2].contains("                0.00  Total"), "{lines:?}");
+    }
 
     #[test]
     fn a_line_is_cut_by_what_is_seen_of_it() {

@@ -20,6 +20,8 @@ pub struct Table {
     columns: Columns,
     times: Times,
     cells: Cells,
+    /// Whether rows begin with the time; a screen has none.
+    stamped: bool,
 }
 
 /// Characters of a stamp.
@@ -33,7 +35,13 @@ impl Table {
             columns,
             times: Times::new(format, iso, zone),
             cells: Cells::new(2, false, Absent::Said, palette),
+            stamped: true,
         }
+    }
+
+    /// The same without a column for the time.
+    pub(super) fn unstamped(self) -> Table {
+        Table { stamped: false, ..self }
     }
 
     /// Turns command lines on or off.
@@ -45,7 +53,9 @@ impl Table {
     ///
     /// Those of figures that may lack something begin with `~`.
     pub(super) fn header(&self, stamp: &str, approximate: bool, out: &mut Vec<u8>) {
-        let _ = write!(out, "{stamp:<STAMP_WIDTH$}");
+        if self.stamped {
+            let _ = write!(out, "{stamp:<STAMP_WIDTH$}");
+        }
         for figure in &self.columns.figures {
             let width = figure.width;
             let _ = if figure.unit == Unit::Text {
@@ -65,8 +75,10 @@ impl Table {
 
     /// Writes a row.
     pub(super) fn row(&self, line: &Line, stamp: &str, out: &mut Vec<u8>) {
-        let _ = write!(out, "{stamp:<STAMP_WIDTH$}");
         let total = line.key == LineKey::Total;
+        if self.stamped {
+            let _ = write!(out, "{stamp:<STAMP_WIDTH$}");
+        }
         for figure in &self.columns.figures {
             let blank = figure.width;
             match (figure.read)(line) {
@@ -84,6 +96,10 @@ impl Table {
             }
         }
         no_blanks_at_end(out);
+        if total && !self.stamped {
+            // Where the others have their name.
+            out.extend_from_slice(b"  Total");
+        }
         self.cells.end_line(out);
     }
 }
@@ -103,7 +119,7 @@ pub(super) fn printable(name: &[u8]) -> Vec<u8> {
 }
 
 /// Writes what the devices moved, and how much of it is in connections; devices that moved nothing are left out.
-pub(super) fn devices(attributed: &[Attributed], stamp: &str, out: &mut Vec<u8>) {
+pub(super) fn devices(attributed: &[Attributed], stamp: Option<&str>, out: &mut Vec<u8>) {
     for device in attributed {
         let (Ok(rx), Ok(tx)) = (device.rx_bytes, device.tx_bytes) else { continue };
         if rx + tx == 0 {
@@ -112,9 +128,12 @@ pub(super) fn devices(attributed: &[Attributed], stamp: &str, out: &mut Vec<u8>)
         let rate = |bytes: u64| bytes as f64 / 1024.0 / device.seconds;
         let [rx_pct, tx_pct] =
             device.pct().map(|pct| pct.map_or_else(|_| "-".into(), |pct| format!("{pct:.1}")));
+        if let Some(stamp) = stamp {
+            let _ = write!(out, "{stamp:<STAMP_WIDTH$} ");
+        }
         let _ = writeln!(
             out,
-            "{stamp:<STAMP_WIDTH$} {}: {:.2} kB/s received, {rx_pct} % of interface bytes attributed; \
+            "{}: {:.2} kB/s received, {rx_pct} % of interface bytes attributed; \
              {:.2} kB/s sent, {tx_pct} %",
             device.name,
             rate(rx),
@@ -137,6 +156,6 @@ impl Sink for Table {
             self.row(line, &stamp, out);
         }
         self.row(frame.total, "Total:", out);
-        devices(frame.attributed, &stamp, out);
+        devices(frame.attributed, Some(&stamp), out);
     }
 }

@@ -11,17 +11,17 @@ use crate::{
         bpf::{Batch, IterBuffer, IterLink, IterProgram, Scope},
         debug::{self, KernelLog},
         entry,
-        ladder::Rung,
+        ladder::{Hook, Rung},
         net::{self, Options, PidNamespace},
     },
-    sample::{Connection, Losses, NetChoice, Traffic},
+    sample::{Connection, Losses, Missing, NetChoice, Reading, Traffic},
 };
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, RingBuf},
 };
 use ledger::Ledger;
-use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, RECORD_FULL, SockRecord, Turn};
+use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, PacketCounters, RECORD_FULL, SockRecord, Turn};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -35,8 +35,14 @@ pub struct Net {
     /// The walk that finds owners, where no hook tells of them.
     files: Option<IterLink>,
     ledger: Ledger,
+    /// Whether UNIX sockets were asked for.
+    unix: bool,
+    /// Entries that the map of flows has room for.
+    room: u32,
     ring: RingBuf<MapData>,
     flows: MapData,
+    /// Packets on the wire, if they are asked for, or why they are not counted.
+    packets: Option<Result<Packets, Reason>>,
     /// Whose turn it is to write, where breakpoints follow that.
     turns: Option<MapData>,
     losses: Array<MapData, NetLosses>,
@@ -93,14 +99,24 @@ impl Net {
         let mut object = Object::load(kernel, &net::FAMILY, &globals)?;
         let mut programs = Vec::new();
         let (mut sockets, mut files) = (None, None);
-        let requested = if options.unix { rung.on_request } else { &[] };
+        let mut on_wire = None;
+        let requested = rung.on_request.iter().filter(|program| net::requested(program, options));
         let optional = rung.where_present.iter().chain(requested);
         let present = optional.filter(|program| {
             let (kind, name) = program.hook.type_behind();
             kernel.btf().has(kind, &name)
         });
         for program in rung.programs.iter().chain(present) {
-            match object.attach(kernel, program)? {
+            let on_packets = matches!(program.hook, Hook::Egress | Hook::Ingress);
+            let attached = match object.attach(kernel, program) {
+                // Without them there is everything else.
+                Err(why) if on_packets => {
+                    on_wire = Some(Err(why));
+                    continue;
+                }
+                other => other?,
+            };
+            match attached {
                 Attached::Iter(iter) if *program == net::SOCKETS => sockets = Some(iter),
                 Attached::Iter(iter) => {
                     let link = walk_once(&iter)?;
@@ -123,6 +139,12 @@ impl Net {
                 .map_err(|error| Reason::of_call("link of iter/bpf_sk_storage_map", &error))?,
             _ => return Err(lacks("ps_socks")),
         };
+        if options.packets && on_wire.is_none() {
+            on_wire = Some(match net::counts_datagrams(rung) {
+                true => Ok(()),
+                false => Err(Reason::Other(format!("{} finds no owners for them", rung.name))),
+            });
+        }
         let log = if options.debug { Some(debug::open(object.ebpf())?) } else { None };
         let mut map = |name| object.ebpf().take_map(name).ok_or_else(|| lacks(name));
         Ok(Net {
@@ -130,6 +152,14 @@ impl Net {
             passed_over: Vec::new(),
             files,
             ring: RingBuf::try_from(map("ps_closed")?).map_err(|e| Reason::of_map(&e))?,
+            packets: match (on_wire.clone(), map("ps_packets")?) {
+                (Some(Ok(())), Map::HashMap(map)) => Some(Ok(Packets {
+                    map,
+                    batch: Batch::new(size_of::<u64>(), size_of::<PacketCounters>()),
+                })),
+                (Some(Err(why)), _) => Some(Err(why)),
+                _ => None,
+            },
             turns: match map("ps_turns")? {
                 Map::HashMap(data) if rung.name == net::KPROBE.name => Some(data),
                 _ => None,
@@ -141,7 +171,9 @@ impl Net {
             losses: Array::try_from(map("ps_losses")?).map_err(|e| Reason::of_map(&e))?,
             sockets: storage,
             programs,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(matches!(on_wire, Some(Ok(())))),
+            unix: options.unix,
+            room: options.flows,
             batch: Batch::new(size_of::<FlowKey>(), size_of::<FlowCounters>()),
             buffer: IterBuffer::default(),
             lost: NetLosses::default(),
@@ -187,6 +219,16 @@ impl Net {
                 break;
             }
         }
+        if let Some(Ok(Packets { map, batch })) = &mut self.packets {
+            let ledger = &mut self.ledger;
+            batch
+                .for_each(map.fd().as_fd(), |cookie, counters| {
+                    if let (Some(cookie), Some(counters)) = (decode(cookie), decode(counters)) {
+                        ledger.packets(cookie, &counters);
+                    }
+                })
+                .map_err(|error| Reason::of_call("lookup in ps_packets", &error))?;
+        }
         for cookie in self.ledger.take_gone() {
             if let Some(turns) = &self.turns {
                 // SAFETY: ps_turns was made with a cookie as key and `Turn` as value.
@@ -202,6 +244,13 @@ impl Net {
                 self.ledger.flow(&key, &last);
             }
             self.ledger.flow_ended(&key);
+        }
+        if let Some(Ok(Packets { map, .. })) = &self.packets {
+            for cookie in self.ledger.packets_ended() {
+                // SAFETY: ps_packets was made with a cookie as key and `PacketCounters` as value.
+                unsafe { entry::take::<u64, PacketCounters>(map.fd().as_fd(), &cookie) }
+                    .map_err(|error| Reason::of_call("removal from ps_packets", &error))?;
+            }
         }
         self.ledger.forget_gone(process_exists);
         self.count_losses(losses)
@@ -230,14 +279,44 @@ impl Net {
     /// What is lost by this rung and why it is none of the better ones, for stderr; `None` if nothing that matters is.
     pub fn note(&self) -> Option<String> {
         use std::fmt::Write as _;
-        if !self.is_approximate() {
-            return None;
+        let mut text = String::new();
+        if let Some(shortfall) = self.rung.shortfall.filter(|_| self.is_approximate()) {
+            let _ = write!(text, "traffic is counted by {}: {shortfall}", self.rung.name);
+            for (rung, why) in &self.passed_over {
+                let _ = write!(text, "; not by {}: {why}", rung.name);
+            }
         }
-        let mut text = format!("traffic is counted by {}: {}", self.rung.name, self.rung.shortfall?);
-        for (rung, why) in &self.passed_over {
-            let _ = write!(text, "; not by {}: {why}", rung.name);
+        if self.counts_unix() == Err(Missing::NotInSource) {
+            let and = if text.is_empty() { "" } else { "; " };
+            let _ = write!(text, "{and}{} does not count UNIX sockets", self.rung.name);
         }
-        Some(text)
+        if let Some(Err(why)) = &self.packets {
+            let and = if text.is_empty() { "" } else { "; " };
+            let _ = write!(text, "{and}packets on the wire are not counted: {why}");
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// How many uses of sockets the map of flows has now, and for how many there is room.
+    pub fn fill_of_flows(&self) -> (u64, u64) {
+        (self.ledger.flow_count(), u64::from(self.room))
+    }
+
+    /// Whether UNIX sockets are counted.
+    ///
+    /// # Errors
+    /// `NotAsked`, or `NotInSource` where the rung cannot.
+    pub fn counts_unix(&self) -> Reading<()> {
+        match self.unix {
+            false => Err(Missing::NotAsked),
+            true if net::counts_unix(self.rung) => Ok(()),
+            true => Err(Missing::NotInSource),
+        }
+    }
+
+    /// Whether packets on the wire are counted.
+    pub fn counts_packets(&self) -> bool {
+        matches!(self.packets, Some(Ok(_)))
     }
 
     /// Takes the final records of closed connections over, so that the ring never fills.
@@ -294,6 +373,7 @@ impl Net {
         losses.storage_null = self.lost.storage_null;
         losses.flow_insert_failed = self.lost.flow_insert_failed;
         losses.turn_insert_failed = self.lost.turn_insert_failed;
+        losses.packet_insert_failed = self.lost.packet_insert_failed;
         losses.ring_full = self.lost.ring_full;
         losses.no_baseline = self.lost.no_baseline;
         losses.recursion_misses = 0;
@@ -303,6 +383,12 @@ impl Net {
         }
         Ok(())
     }
+}
+
+/// The map of packets, and memory to read it.
+struct Packets {
+    map: MapData,
+    batch: Batch,
 }
 
 impl std::fmt::Debug for Net {

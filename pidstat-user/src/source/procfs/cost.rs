@@ -24,6 +24,7 @@ pub fn so_far(reader: &mut Reader, page_bytes: u64, sample_ns: u64) -> Cost {
         sample_ns,
         bpf: Err(Missing::DoesNotApply),
         exit_map: Err(Missing::DoesNotApply),
+        flow_map: Err(Missing::DoesNotApply),
     }
 }
 

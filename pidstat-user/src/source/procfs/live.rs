@@ -242,6 +242,7 @@ impl Source for ProcSource {
             source: self.name,
             net_shortfall: None,
             net_approximate: false,
+            net_unix: false,
             net_rung: traffic.then(|| Err(Missing::NotInSource.reason().into())),
             losses: Losses::default(),
         };

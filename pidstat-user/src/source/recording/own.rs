@@ -71,6 +71,8 @@ impl Own {
                     net_rung: rung.map(|rung| Ok(words.forever(&rung))).or(missing.map(Err)),
                     net_shortfall: row.get::<_, Option<String>>(11)?.map(|lacks| words.forever(&lacks)),
                     net_approximate: row.get(12)?,
+                    // No recording has them.
+                    net_unix: false,
                     losses: stored::losses_of(&row.get::<_, String>(9)?),
                     cost: None,
                 },

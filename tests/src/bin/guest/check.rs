@@ -2,7 +2,7 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{paths, sandwich, traffic};
+use pidstat_tests::{packets, paths, sandwich, traffic};
 use pidstat_user::{
     clock::Clock,
     kernel::{self as kernel_side, Reason, ladder::Survey},
@@ -12,7 +12,7 @@ use pidstat_user::{
         ebpf::{self, EbpfSource},
     },
 };
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, fs, io, os::fd::AsRawFd as _, path::Path, thread, time::Duration};
 
 /// What kernels.toml says of a program that must attach; anything else is a part of the reason why it must not.
 const ATTACHES: &str = "attaches";
@@ -37,6 +37,14 @@ pub fn all() -> Result<bool> {
         }
     };
     check("the kernel is the listed one", release(kernel));
+    let list = |key: &str| -> Result<Vec<&str>> {
+        let names = listed.get(kernel).and_then(|facts| facts.get(key)?.as_array());
+        let names = names.with_context(|| format!("kernels.toml has no {key}"))?;
+        Ok(names.iter().filter_map(toml::Value::as_str).collect())
+    };
+    for module in list("modules")? {
+        check(&format!("module {module}"), load_module(module));
+    }
     let mut seen = BTreeSet::new();
     let survey = kernel_side::survey();
     for state in &survey.programs {
@@ -61,11 +69,6 @@ pub fn all() -> Result<bool> {
         ebpf::usable(Path::new("/proc")).map_err(|why| anyhow!("{why}")),
     );
     check("the figures of -u -r -d -w are /proc's", figures());
-    let list = |key: &str| -> Result<Vec<&str>> {
-        let names = listed.get(kernel).and_then(|facts| facts.get(key)?.as_array());
-        let names = names.with_context(|| format!("kernels.toml has no {key}"))?;
-        Ok(names.iter().filter_map(toml::Value::as_str).collect())
-    };
     let rungs = list("rungs")?;
     check("the rungs that work are the listed ones, in order", works(&survey, &rungs));
     check("the best of them counts for -n", best(rungs[0]));
@@ -73,9 +76,15 @@ pub fn all() -> Result<bool> {
         let outcome = traffic::kill_leaves_nothing(rung).map_err(|why| anyhow!(why));
         check(&format!("{rung}: kill -9 leaves nothing behind"), outcome);
     }
+    for rung in rungs.iter().filter(|rung| ["tracepoint", "fexit"].contains(rung)) {
+        let outcome = paths::choice(rung)
+            .context("a rung")
+            .and_then(|choice| packets::are_exact(choice).map_err(|why| anyhow!(why)));
+        check(&format!("{rung}: packets on the wire are those that were sent"), outcome);
+    }
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
     check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
-    paths::run(&listed, &rungs, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
+    paths::run(&listed, &rungs, true, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
         .map_err(|why| anyhow!(why))?;
     // For good, so at the end.
     check(
@@ -109,6 +118,19 @@ fn works(survey: &Survey, expected: &[&str]) -> Result<()> {
         .filter_map(|state| Some(format!("{}: {}", state.rung.name, state.works.as_ref().err()?)))
         .collect();
     ensure!(works == expected, "{works:?} work; {}", why.join("; "));
+    Ok(())
+}
+
+/// Gives the kernel one of its modules.
+fn load_module(name: &str) -> Result<()> {
+    /// MODULE_INIT_COMPRESSED_FILE.
+    const COMPRESSED: libc::c_int = 4;
+    let path = format!("/modules/{name}.ko");
+    let flags = if fs::read(&path)?.starts_with(b"\x7fELF") { 0 } else { COMPRESSED };
+    let file = fs::File::open(path)?;
+    // SAFETY: an open descriptor, a string that lives through the call, and flags.
+    let done = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), flags) };
+    ensure!(done == 0, "{}", io::Error::last_os_error());
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::{
 pub fn run(case: &str, family: Family) -> bool {
     match case {
         "mptcp" => mptcp(family),
-        "raw" => raw(),
+        "raw" => raw(family),
         "zero-copy-send" => pair(family, zero_copy_send, |mut s| Did::received(read_all(&mut s, 4001))),
         "zero-copy-receive" => pair(family, sendfile, zero_copy_receive),
         "more" => pair(family, more, |mut s| Did::received(read_all(&mut s, 4001))),
@@ -29,7 +29,7 @@ pub fn run(case: &str, family: Family) -> bool {
     true
 }
 
-fn set(s: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+pub fn set(s: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
     // SAFETY: `value` is as large as said.
     let done = unsafe {
         libc::setsockopt(s.as_raw_fd(), level, option, (&raw const value).cast(), size_of_val(&value) as u32)
@@ -37,7 +37,7 @@ fn set(s: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c
     assert_eq!(done, 0, "setsockopt {level} {option}: {}", Error::last_os_error());
 }
 
-fn socket(family: Family, kind: libc::c_int, protocol: libc::c_int) -> OwnedFd {
+pub fn socket(family: Family, kind: libc::c_int, protocol: libc::c_int) -> OwnedFd {
     let domain = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: numbers only; the new descriptor is owned by nobody else.
     unsafe {
@@ -48,7 +48,7 @@ fn socket(family: Family, kind: libc::c_int, protocol: libc::c_int) -> OwnedFd {
 }
 
 /// The address as the kernel takes it.
-fn with_address<R>(
+pub fn with_address<R>(
     address: SocketAddr,
     use_it: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> R,
 ) -> R {
@@ -106,13 +106,13 @@ fn mptcp(family: Family) {
     wait(&[server, client]);
 }
 
-/// Packets of an experimental protocol; what is received begins with the IP header.
-fn raw() {
+/// Packets of an experimental protocol; what is received over IPv4 begins with the IP header.
+fn raw(family: Family) {
     const PROTOCOL: libc::c_int = 253;
-    let inbox = socket(Family::V4, libc::SOCK_RAW, PROTOCOL);
+    let inbox = socket(family, libc::SOCK_RAW, PROTOCOL);
     let sender = process(|| {
-        let s = socket(Family::V4, libc::SOCK_RAW, PROTOCOL);
-        let to = Family::V4.local(0);
+        let s = socket(family, libc::SOCK_RAW, PROTOCOL);
+        let to = family.local(0);
         // SAFETY: buffer and address live through the call.
         let sent = |_| unsafe {
             with_address(to, |at, len| {
@@ -152,7 +152,7 @@ fn notes(s: &impl AsRawFd) -> u64 {
     count
 }
 
-fn sendfile(s: TcpStream) -> Did {
+pub fn sendfile(s: TcpStream) -> Did {
     const BYTES: usize = 200 * 4096;
     // SAFETY: a valid name; the new descriptor is owned by nobody else.
     let mut file = unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"netload".as_ptr(), 0)) };

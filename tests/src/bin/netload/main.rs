@@ -7,6 +7,7 @@
 )]
 
 mod layers;
+mod protocol;
 mod ring;
 mod share;
 mod tcp;
@@ -26,6 +27,10 @@ fn main() {
         _ => Family::V4,
     };
     wire::stop_after(60);
+    if case == "has" {
+        let there = protocol::has(&std::env::args().nth(2).unwrap_or_default());
+        std::process::exit(i32::from(!there));
+    }
     match args.next().as_deref() {
         Some("netns") => wire::own_network(),
         Some("pidns") => wire::own_numbers(),
@@ -37,6 +42,7 @@ fn main() {
         || unix::run(&case)
         || ring::run(&case, family)
         || layers::run(&case, family)
+        || protocol::run(&case, family)
         || veth::run(&case, family);
     if !known {
         eprintln!("netload: no case {case:?}");

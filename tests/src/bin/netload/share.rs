@@ -150,7 +150,8 @@ fn hold() {
     let kernel = Kernel::open().expect("kernel");
     let named = std::env::args().nth(2).unwrap_or_default();
     let choice = paths::choice(&named).unwrap_or(NetChoice::Auto);
-    let net = Net::open(&kernel, PidNamespace::default(), choice, Options::default());
+    let everything = Options { unix: true, packets: true, ..Options::default() };
+    let net = Net::open(&kernel, PidNamespace::default(), choice, everything);
     let net = net.expect("net");
     crate::wire::pause("ready");
     drop(net);

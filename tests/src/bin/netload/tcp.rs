@@ -12,6 +12,7 @@ use std::{
 pub fn run(case: &str, family: Family) -> bool {
     match case {
         "stream" => pair(family, request, reply),
+        "files" => pair(family, write_as_file, read_as_file),
         "vectors" => pair(family, vectors, |mut s| Did::received(read_all(&mut s, 3001))),
         "sendfile" => pair(family, sendfile, |mut s| Did::received(read_all(&mut s, 9001))),
         "splice-out" => pair(family, splice_out, |mut s| Did::received(read_all(&mut s, 9001))),
@@ -70,6 +71,40 @@ fn vectors(s: TcpStream) -> Did {
         }
     }
     Did::sent(tx)
+}
+
+/// As if the socket were any file.
+fn write_as_file(s: TcpStream) -> Did {
+    let data = [1u8; 1009];
+    // SAFETY: the kernel reads a valid buffer.
+    let written = |_| unsafe { libc::write(s.as_raw_fd(), data.as_ptr().cast(), data.len()) };
+    Did::sent((0..503).map(written).map(|n| u64::try_from(n).expect("write")).sum())
+}
+
+/// Reads by read, readv and recvmsg in turn.
+fn read_as_file(s: TcpStream) -> Did {
+    let (mut one, mut two) = ([0u8; 701], [0u8; 503]);
+    let mut rx = 0;
+    for call in 0.. {
+        let mut vectors = [(one.as_mut_ptr(), one.len()), (two.as_mut_ptr(), two.len())]
+            .map(|(base, len)| libc::iovec { iov_base: base.cast(), iov_len: len });
+        // SAFETY: the vectors say how long the buffers are; the header is zero but for them.
+        let n = unsafe {
+            let mut header: libc::msghdr = std::mem::zeroed();
+            header.msg_iov = vectors.as_mut_ptr();
+            header.msg_iovlen = 2;
+            match call % 3 {
+                0 => libc::read(s.as_raw_fd(), one.as_mut_ptr().cast(), one.len()),
+                1 => libc::readv(s.as_raw_fd(), vectors.as_ptr(), 2),
+                _ => libc::recvmsg(s.as_raw_fd(), &raw mut header, 0),
+            }
+        };
+        match u64::try_from(n).expect("read") {
+            0 => break,
+            n => rx += n,
+        }
+    }
+    Did::received(rx)
 }
 
 /// A file in memory.

@@ -4,7 +4,7 @@ use crate::wire::{Did, Family, await_go, own_network, report, stop_after, wait};
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     process::Command,
 };
@@ -18,6 +18,8 @@ pub fn run(case: &str, _: Family) -> bool {
     match case {
         "veth" => over_devices(None),
         "veth-loss" => over_devices(Some(Loss { percent: 3, until_ms: None })),
+        "veth-udp" => datagrams_over_devices(307, 500),
+        "veth-fragments" => datagrams_over_devices(4000, 0),
         "veth-syn" => over_devices(Some(Loss { percent: 100, until_ms: Some(500) })),
         _ => return false,
     }
@@ -32,9 +34,108 @@ struct Loss {
     until_ms: Option<u64>,
 }
 
-/// The client is this process; the server is a child in a namespace of its own. Both get a device, so nothing of it is left
-/// when they end.
+/// A client that sends and a server that answers, over TCP.
 fn over_devices(loss: Option<Loss>) {
+    two_networks(
+        |tell| serve(loss, tell),
+        || {
+            let mut stream = TcpStream::connect((SERVER, PORT)).expect("connect");
+            let data = vec![b'v'; 65_536];
+            let mut left = BYTES;
+            while left > 0 {
+                left -= stream.write(&data[..left.min(65_536)]).expect("write");
+            }
+            stream.read_exact(&mut [0]).expect("the answer");
+            stream
+        },
+    );
+}
+
+/// A client that sends datagrams of so many bytes, and many in one call that become datagrams of so many, if any; a server
+/// that answers. The report has what the client's device counted.
+fn datagrams_over_devices(bytes: usize, segment: usize) {
+    let calls = if segment > 0 { 22 } else { 0 };
+    two_networks(
+        |tell| {
+            let socket = UdpSocket::bind((SERVER, PORT)).expect("bind");
+            // Room for everything, however late this process runs.
+            crate::layers::set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 16 << 20);
+            tell.write_all(b"x").expect("tell");
+            let mut left = 53 * bytes + calls * 10 * segment;
+            let mut client = None;
+            while left > 0 {
+                let (n, from) = socket.recv_from(&mut [0; 65_536]).expect("recv");
+                (left, client) = (left - n, Some(from));
+            }
+            for _ in 0..31 {
+                socket.send_to(&[1; 211], client.expect("somebody")).expect("answer");
+            }
+            // Its end is that of its network, and of the devices.
+            socket.recv(&mut [0]).expect("the farewell");
+        },
+        || {
+            // The device has no hand in cutting what is sent together into packets.
+            ip(&["link", "set", "kpa", "gso_max_segs", "1"]);
+            let socket = UdpSocket::bind((CLIENT, 0)).expect("bind");
+            socket.connect((SERVER, PORT)).expect("connect");
+            for _ in 0..53 {
+                socket.send(&vec![1; bytes]).expect("send");
+            }
+            for call in 0..calls {
+                // Half of them say so with each call, half for the socket.
+                if call == calls / 2 {
+                    crate::layers::set(&socket, libc::IPPROTO_UDP, UDP_SEGMENT, segment as libc::c_int);
+                }
+                let one = (call < calls / 2).then_some(segment as u16);
+                send_segments(&socket, &vec![1; 10 * segment], one);
+            }
+            for _ in 0..31 {
+                socket.recv(&mut [0; 2048]).expect("the answer");
+            }
+            Farewell(socket)
+        },
+    );
+}
+
+/// Tells the other side that this one is done.
+struct Farewell(UdpSocket);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.send(&[1]);
+    }
+}
+
+const UDP_SEGMENT: libc::c_int = 103;
+
+/// Sends so many bytes in one call; `segment` says in a control message how long the datagrams are.
+fn send_segments(socket: &UdpSocket, data: &[u8], segment: Option<u16>) {
+    #[repr(C, align(8))]
+    struct Control([u8; 32]);
+    let mut control = Control([0; 32]);
+    // SAFETY: the control buffer is aligned and larger than the message; all pointers outlive the call.
+    unsafe {
+        let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        if let Some(segment) = segment {
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = libc::CMSG_SPACE(2) as _;
+            let message = libc::CMSG_FIRSTHDR(&raw const header);
+            (*message).cmsg_level = libc::IPPROTO_UDP;
+            (*message).cmsg_type = UDP_SEGMENT;
+            (*message).cmsg_len = libc::CMSG_LEN(2) as _;
+            libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+        }
+        let n = libc::sendmsg(socket.as_raw_fd(), &raw const header, 0);
+        assert_eq!(usize::try_from(n), Ok(data.len()), "sendmsg: {}", std::io::Error::last_os_error());
+    }
+}
+
+/// The client is this process; the server is a child in a namespace of its own. Both get a device, so nothing of it is left
+/// when they end. What the client leaves open stays so until the test has looked.
+fn two_networks<T>(serve: impl FnOnce(&mut fs::File), client: impl FnOnce() -> T) {
     own_network();
     let (mut ready, mut tell) = pipe();
     let (mut set_up, mut go) = pipe();
@@ -47,7 +148,7 @@ fn over_devices(loss: Option<Loss>) {
         tell.write_all(b"x").expect("tell");
         set_up.read_exact(&mut [0]).expect("set up");
         device("kpb", SERVER, CLIENT, "02:00:00:00:00:0a");
-        serve(loss, &mut tell);
+        serve(&mut tell);
         // SAFETY: never returns.
         unsafe { libc::_exit(0) };
     }
@@ -73,20 +174,14 @@ fn over_devices(loss: Option<Loss>) {
     go.write_all(b"x").expect("go");
     ready.read_exact(&mut [0]).expect("the server listens");
     let before = counters();
-    let mut stream = TcpStream::connect((SERVER, PORT)).expect("connect");
-    let data = vec![b'v'; 65_536];
-    let mut left = BYTES;
-    while left > 0 {
-        left -= stream.write(&data[..left.min(65_536)]).expect("write");
-    }
-    stream.read_exact(&mut [0]).expect("the answer");
+    let open = client();
     // The last acknowledgements.
     crate::wire::sleep_ms(500);
     let now = counters();
     let [tx, rx, tx_messages, rx_messages] = std::array::from_fn(|at| now[at] - before[at]);
     report(Did { tx, rx, tx_messages, rx_messages });
     await_go();
-    drop(stream);
+    drop(open);
     wait(&[server]);
 }
 

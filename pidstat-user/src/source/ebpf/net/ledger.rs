@@ -10,8 +10,10 @@ use crate::sample::{
     Comm, TaskKey, Traffic,
     socket::{Connection, ConnectionKey, Moved, User},
 };
-use live::{Live, LiveFlow};
-use pidstat_common::net::{FlowCounters, FlowKey, OWNER_KERNEL, Owner, SOCK_INNER, SockRecord};
+use live::{Live, LiveFlow, Wire};
+use pidstat_common::net::{
+    FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord,
+};
 use std::collections::HashMap;
 
 /// `start_boottime` in the unit of [`crate::sample::TaskKey::start_ticks`].
@@ -77,6 +79,10 @@ impl NetOwner {
 pub struct Ledger {
     /// Whether ended connections are kept until [`Ledger::connections`] takes them.
     pub keep_closed: bool,
+    /// Whether packets on the wire are counted, which then stand for messages.
+    on_wire: bool,
+    /// Those packets by cookie.
+    wires: HashMap<u64, Wire>,
     closed: Vec<Connection>,
     /// What processes moved through connections that ended and did not get a row.
     more: HashMap<ConnectionKey, (User, Moved)>,
@@ -94,6 +100,16 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Empty books; `on_wire` says whether packets on the wire are counted.
+    pub fn new(on_wire: bool) -> Ledger {
+        Ledger { on_wire, ..Ledger::default() }
+    }
+
+    /// How many uses of sockets are followed.
+    pub fn flow_count(&self) -> u64 {
+        self.flows.len() as u64
+    }
+
     /// Starts a sample: flows, then walks over the sockets and ring records, then [`Ledger::end`].
     pub fn begin(&mut self) {
         self.sample += 1;
@@ -111,14 +127,23 @@ impl Ledger {
 
     /// A flow as it stands now.
     pub fn flow(&mut self, key: &FlowKey, now: &FlowCounters) {
+        let on_wire = self.on_wire && now.name.family != AF_UNIX;
         let flow = self.flows.entry(*key).or_insert_with(|| {
             let owner = account(&mut self.owners, &now.owner, self.sample);
+            if on_wire {
+                let wire = self.wires.entry(key.cookie).or_default();
+                wire.users += 1;
+                wire.owner.get_or_insert(owner);
+            }
             let last = FlowCounters { tx_bytes: 0, rx_bytes: 0, tx_messages: 0, rx_messages: 0, ..*now };
             LiveFlow { owner, last, changed: 0, absent: 0 }
         });
-        let gain = flow.advance(now);
+        let mut gain = flow.advance(now);
         if gain != Traffic::default() {
             flow.changed = self.sample;
+        }
+        if on_wire {
+            (gain.tx_packets, gain.rx_packets) = (0, 0);
         }
         let book: Book = if now.name.family == AF_UNIX { unix } else { inet };
         credit(&mut self.owners, flow.owner, book, gain, self.sample);
@@ -130,10 +155,51 @@ impl Ledger {
         if self.keep_closed
             && let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner)
         {
-            let row = flow.connection(of, user, None);
+            let row = flow.connection(of, user, None, self.wire(key.cookie, &flow));
             self.bury(row);
         }
+        if let Some(wire) = self.wires.get_mut(&key.cookie) {
+            wire.users = wire.users.saturating_sub(1);
+        }
         close(&mut self.owners, flow.owner, self.sample);
+    }
+
+    /// Packets of a socket as they stand now; after the flows and walks of a sample.
+    pub fn packets(&mut self, cookie: u64, now: &PacketCounters) {
+        let wire = self.wires.entry(cookie).or_default();
+        if wire.last != *now {
+            (wire.last, wire.changed) = (*now, self.sample);
+        }
+        if let Some(owner) = wire.owner {
+            credit(&mut self.owners, owner, inet, wire.gain(), self.sample);
+        }
+    }
+
+    /// Ends the packets of sockets that are gone, and of those that nobody used for long; returns their cookies.
+    pub fn packets_ended(&mut self) -> Vec<u64> {
+        let (sample, mut ended) = (self.sample, Vec::new());
+        let unowned = &mut self.unowned;
+        self.wires.retain(|cookie, wire| {
+            let keep = wire.users > 0 || wire.owner.is_none() && wire.changed + TCP_ABSENT_SAMPLES > sample;
+            if !keep {
+                ended.push(*cookie);
+                if wire.owner.is_none() {
+                    unowned.tx_packets += wire.last.tx_packets;
+                    unowned.rx_packets += wire.last.rx_packets;
+                }
+            }
+            keep
+        });
+        ended
+    }
+
+    /// What went over the wire for one user of a socket: everything for the first, if it is counted.
+    fn wire(&self, cookie: u64, flow: &LiveFlow) -> Option<PacketCounters> {
+        if !self.on_wire || flow.last.name.family == AF_UNIX {
+            return None;
+        }
+        let wire = self.wires.get(&cookie).filter(|wire| wire.owner == Some(flow.owner));
+        Some(wire.map_or_else(PacketCounters::default, |wire| wire.last))
     }
 
     /// A socket as a walk saw it.
@@ -229,7 +295,7 @@ impl Ledger {
         for (key, flow) in &self.flows {
             if let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner) {
                 let socket = self.sockets.get(&key.cookie).map(|live| &live.record);
-                out.push(flow.connection(of, user, socket));
+                out.push(flow.connection(of, user, socket, self.wire(key.cookie, flow)));
             }
         }
         self.more.retain(|key, _| self.owners.values().any(|account| account.shown.key() == key.owner));
@@ -315,6 +381,7 @@ fn traffic(moved: &Moved) -> Traffic {
         rx_bytes: moved.rx_bytes,
         tx_packets: moved.tx_packets(),
         rx_packets: moved.rx_packets(),
+        ..Traffic::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Puts the sums of the net family into a sample: into the rows of living processes, and into `departed` for the rest.
 
 use super::{Net, NetOwner};
-use crate::sample::{End, Missing, Pids, Sample, Task, TaskKey};
+use crate::sample::{End, Missing, Pids, Sample, Task, TaskKey, Traffic, UnixTraffic};
 
 impl Net {
     /// Fills in the traffic of every process row of `out`, whose tasks are complete and sorted, and the departed ones.
@@ -12,12 +12,29 @@ impl Net {
         for owner in self.owners() {
             let key = TaskKey { tgid: owner.pid, tid: 0, start_ticks: owner.start_ticks };
             match out.tasks.binary_search_by(|task| task.key.cmp(&key)) {
-                Ok(at) => out.tasks[at].traffic = Ok(owner.traffic),
-                Err(_) if wanted(pids, owner) => out.departed.push(departed(key, owner)),
+                Ok(at) => out.tasks[at].traffic = Ok(self.sums(owner)),
+                Err(_) if wanted(pids, owner) => out.departed.push(departed(key, owner, self.sums(owner))),
                 Err(_) => {}
             }
         }
         out.departed.sort_unstable_by_key(|task| task.key);
+    }
+
+    /// What a process has that moved nothing.
+    pub fn nothing(&self) -> Traffic {
+        Traffic { unix: self.counts_unix().map(|()| UnixTraffic::default()), ..Traffic::default() }
+    }
+
+    /// The sums of a process as samples have them.
+    fn sums(&self, owner: &NetOwner) -> Traffic {
+        let unix = owner.unix;
+        let unix = UnixTraffic {
+            tx_bytes: unix.tx_bytes,
+            rx_bytes: unix.rx_bytes,
+            tx_messages: unix.tx_packets,
+            rx_messages: unix.rx_packets,
+        };
+        Traffic { unix: self.counts_unix().map(|()| unix), ..owner.traffic }
     }
 }
 
@@ -28,10 +45,10 @@ fn wanted(pids: &Pids, owner: &NetOwner) -> bool {
     }
 }
 
-fn departed(key: TaskKey, owner: &NetOwner) -> Task {
+fn departed(key: TaskKey, owner: &NetOwner, sums: Traffic) -> Task {
     let mut task = Task::blank(key, owner.comm, Missing::Gone);
     task.uid = owner.uid;
-    task.traffic = Ok(owner.traffic);
+    task.traffic = Ok(sums);
     task.end = End::TrafficOnly;
     task
 }

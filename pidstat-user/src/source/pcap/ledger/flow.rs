@@ -116,11 +116,13 @@ impl Flow {
                 gain.tx_wire_bytes += packet.wire_bytes;
                 gain.retransmits += u64::from(new_bytes < packet.payload_bytes);
                 *(if stream { &mut gain.tx_segments } else { &mut gain.tx_messages }) += 1;
+                gain.tx_datagrams = gain.tx_messages;
             }
             Side::Received => {
                 gain.rx_bytes += new_bytes;
                 gain.rx_wire_bytes += packet.wire_bytes;
                 *(if stream { &mut gain.rx_segments } else { &mut gain.rx_messages }) += 1;
+                gain.rx_datagrams = gain.rx_messages;
             }
         }
         // At once, and ever less often while it is in vain.

@@ -64,6 +64,7 @@ fn traffic(ledger: &Ledger, tgid: u32) -> Traffic {
             rx_bytes: sum.rx_bytes + account.traffic.rx_bytes,
             tx_packets: sum.tx_packets + account.traffic.tx_packets,
             rx_packets: sum.rx_packets + account.traffic.rx_packets,
+            ..Traffic::default()
         }
     })
 }

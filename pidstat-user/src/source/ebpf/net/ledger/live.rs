@@ -1,17 +1,20 @@
 //! One socket, and one use of one, as the ledger keeps them: what they gained since the walk before, and the rows they make.
 
-use super::OwnerKey;
+use super::{AF_UNIX, OwnerKey};
 use crate::sample::{
     Missing, Traffic,
-    socket::{Connection, ConnectionKey, Moved, Stream, TCP, User, address},
+    socket::{
+        Connection, ConnectionKey, Moved, SCTP, Stream, TCP, UDP, UDPLITE, UNIX_DGRAM, UNIX_SEQPACKET,
+        UNIX_STREAM, Upper, User, address,
+    },
 };
-use pidstat_common::net::{FlowCounters, SOCK_OLDER, SockName, SockRecord};
+use pidstat_common::net::{
+    FlowCounters, PacketCounters, SOCK_OLDER, SockName, SockRecord, UPPER_MPTCP, UPPER_TLS,
+};
 use std::net::SocketAddr;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: u64 = 14;
-/// Bytes of a UDP header.
-const UDP_HEADER: u64 = 8;
 /// A SYN's options are so much longer than those of the segments that follow.
 const SYN_MORE: u64 = 8;
 
@@ -80,6 +83,12 @@ impl Live {
         let record = &self.record;
         Connection {
             state: record.state,
+            upper: match record.upper {
+                0 => Upper::Nothing,
+                UPPER_TLS => Upper::Tls,
+                UPPER_MPTCP => Upper::Mptcp,
+                _ => Upper::Other,
+            },
             closed,
             moved: self.moved,
             stream: Ok(Stream {
@@ -114,21 +123,31 @@ impl LiveFlow {
             rx_bytes: now.rx_bytes.wrapping_sub(was.rx_bytes),
             tx_packets: now.tx_messages.wrapping_sub(was.tx_messages),
             rx_packets: now.rx_messages.wrapping_sub(was.rx_messages),
+            ..Traffic::default()
         }
     }
 
-    /// Its row; `socket` is the socket as it stands now, if it does.
+    /// Its row; `socket` is the socket as it stands now, if it does, and `wire` what went over the wire for this user of it,
+    /// if that is counted.
     pub(super) fn connection(
         &self,
         key: ConnectionKey,
         user: User,
         socket: Option<&SockRecord>,
+        wire: Option<PacketCounters>,
     ) -> Connection {
         let last = &self.last;
         let name = socket.map_or(&last.name, |socket| &socket.name);
-        let datagrams = last.tx_messages + last.rx_messages > 0;
-        let header = if datagrams { ETHERNET + ip_header(name) + UDP_HEADER } else { 0 };
-        let wire = |bytes, messages| if datagrams { bytes + messages * header } else { 0 };
+        let datagrams = last.tx_messages + last.rx_messages > 0 && name.family != AF_UNIX;
+        let header = ip_header(name) + transport_header(name.protocol);
+        let estimate = |bytes, messages| if datagrams { bytes + messages * header } else { 0 };
+        let wire = wire.unwrap_or(PacketCounters {
+            tx_packets: last.tx_messages,
+            rx_packets: last.rx_messages,
+            tx_bytes: estimate(last.tx_bytes, last.tx_messages),
+            rx_bytes: estimate(last.rx_bytes, last.rx_messages),
+        });
+        let ethernet = if name.family == AF_UNIX { 0 } else { ETHERNET };
         Connection {
             state: socket.map_or(0, |socket| socket.state),
             closed: socket.is_none(),
@@ -137,8 +156,10 @@ impl LiveFlow {
                 rx_bytes: last.rx_bytes,
                 tx_messages: last.tx_messages,
                 rx_messages: last.rx_messages,
-                tx_wire_bytes: wire(last.tx_bytes, last.tx_messages),
-                rx_wire_bytes: wire(last.rx_bytes, last.rx_messages),
+                tx_datagrams: wire.tx_packets,
+                rx_datagrams: wire.rx_packets,
+                tx_wire_bytes: wire.tx_bytes + wire.tx_packets * ethernet,
+                rx_wire_bytes: wire.rx_bytes + wire.rx_packets * ethernet,
                 ..Moved::default()
             },
             ..named(key, user, name)
@@ -150,13 +171,55 @@ fn named(key: ConnectionKey, user: User, name: &SockName) -> Connection {
     let end = |words, port| SocketAddr::new(address(name.family, words), port);
     let remote = end(name.remote, name.remote_port);
     Connection {
-        protocol: name.protocol,
+        protocol: match i32::from(name.kind) {
+            _ if name.family != AF_UNIX => name.protocol,
+            libc::SOCK_DGRAM => UNIX_DGRAM,
+            libc::SOCK_SEQPACKET => UNIX_SEQPACKET,
+            _ => UNIX_STREAM,
+        },
         local: end(name.local, name.local_port),
         remote: (remote.port() != 0 || !remote.ip().is_unspecified()).then_some(remote),
         netns: name.netns,
         opened_ns: if name.opened_ns == 0 { Err(Missing::NotMeasured) } else { Ok(name.opened_ns) },
         cgroup_id: name.cgroup_id,
         ..Connection::blank(key, user)
+    }
+}
+
+/// Bytes of the header behind IP's: a raw socket's packets bring their own.
+fn transport_header(protocol: u16) -> u64 {
+    match protocol {
+        UDP | UDPLITE => 8,
+        // With that of one chunk of data.
+        SCTP => 28,
+        _ => 0,
+    }
+}
+
+/// What went over the wire for one socket.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    /// The first user of the socket; none while nobody used it.
+    pub(super) owner: Option<OwnerKey>,
+    /// As last seen.
+    pub(super) last: PacketCounters,
+    /// What its owner's sums have.
+    credited: PacketCounters,
+    /// The last sample in which something was seen.
+    pub(super) changed: u64,
+    /// Flows of the socket.
+    pub(super) users: u64,
+}
+
+impl Wire {
+    /// What the owner's sums do not have yet.
+    pub(super) fn gain(&mut self) -> Traffic {
+        let was = std::mem::replace(&mut self.credited, self.last);
+        Traffic {
+            tx_packets: self.last.tx_packets.wrapping_sub(was.tx_packets),
+            rx_packets: self.last.rx_packets.wrapping_sub(was.rx_packets),
+            ..Traffic::default()
+        }
     }
 }
 

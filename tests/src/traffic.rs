@@ -214,6 +214,14 @@ impl Load {
         self.input.as_mut().expect("open").write_all(b"\n").expect("go");
     }
 
+    /// Lets a workload that waits stand there for more than a sample, then go on; what it said.
+    pub fn finish_after_a_while(&mut self) -> Vec<Report> {
+        let report = self.report();
+        std::thread::sleep(Duration::from_millis(1200));
+        self.go();
+        [vec![report], self.finish()].concat()
+    }
+
     /// Waits for the end and returns what is left of its reports. Panics if it failed.
     pub fn finish(&mut self) -> Vec<Report> {
         self.finished().expect("a workload that succeeds")

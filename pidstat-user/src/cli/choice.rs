@@ -79,6 +79,19 @@ pub(super) fn extra(args: &Args, chosen: Option<&[&'static Column]>) -> Result<V
     places(args).filter(|(id, _)| !there(*id)).map(|(id, _)| column(id).map_err(Usage)).collect()
 }
 
+/// What documents have besides beside traffic: where the process belongs.
+pub(super) fn beside_traffic(args: &Args, extra: &[&'static Column]) -> Result<Vec<&'static Column>, Usage> {
+    if args.network == 0 || args.output.is_none() || !args.columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there = |id: &str| extra.iter().any(|column| column.id == id);
+    ["container", "pod", "unit"]
+        .into_iter()
+        .filter(|id| !there(id))
+        .map(|id| column(id).map_err(Usage))
+        .collect()
+}
+
 /// The columns of `--columns`; `letters` is how many reports were asked for.
 pub(super) fn columns(args: &Args, letters: u32) -> Result<Option<Vec<&'static Column>>, Usage> {
     if args.columns.is_empty() {

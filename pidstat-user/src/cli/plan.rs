@@ -110,7 +110,7 @@ impl Plan {
         }
         let order = choice::order(args)?;
         let exited = choice::exited(args, &reports)?;
-        let extra = choice::extra(args, columns.as_deref())?;
+        let mut extra = choice::extra(args, columns.as_deref())?;
         let pids = pids(args, around.own_pid);
         if !args.program.is_empty() && interval.is_none() {
             return Err(Usage("-e needs an interval".into()));
@@ -123,6 +123,11 @@ impl Plan {
         let (follow, pids) = choice::follow(args, interval.is_some(), pids, &mut filter)?;
         let mut facts = reports.iter().fold(Facts::NONE, |facts, report| facts | report.needs());
         facts = extra.iter().fold(facts, |facts, column| facts | column.needs);
+        let beside = choice::beside_traffic(args, &extra)?;
+        if !beside.is_empty() {
+            facts |= Facts::TRAFFIC_GROUPS;
+            extra.extend(beside);
+        }
         facts |= order.sort.map_or(Facts::NONE, |sort| sort.by.needs());
         if let Some(condition) = &filter.condition {
             condition.names(&mut |name: &Name| facts |= name.needs());

@@ -26,6 +26,17 @@ pub(super) const REPORT: Report = Report {
             read: |row| of(row, |group| group.container.as_ref()),
         },
         Column {
+            id: "pod",
+            head: "pod",
+            json: "pod",
+            width: 38,
+            unit: Unit::Text,
+            needs: Facts::CGROUP,
+            machine_only: false,
+            help: "Pod of Kubernetes that the process is in.",
+            read: |row| of(row, |group| group.pod.as_ref()),
+        },
+        Column {
             id: "unit",
             head: "unit",
             json: "unit",

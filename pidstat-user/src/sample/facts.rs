@@ -62,6 +62,9 @@ impl Facts {
     /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
     pub const UNIX: Facts = Facts(1 << 29);
 
+    /// Control group of every process that moved something through sockets.
+    pub const TRAFFIC_GROUPS: Facts = Facts(1 << 30);
+
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {
         self.0 & other.0 == other.0

@@ -32,7 +32,7 @@ use crate::{
     },
     sample::{
         Cost, Facts, Host, Losses, Machine as Figures, Missing, Origin, Pids, Reading, Sample, System, Task,
-        Want,
+        Traffic, Want,
     },
 };
 use exits::{Exits, Names};
@@ -140,7 +140,8 @@ impl EbpfSource {
             wakeup,
             hidden: Hidden::new(traffic),
             users: Users::machine(),
-            groups: want.facts.has(Facts::CGROUP).then(|| Groups::new(proc_root)),
+            groups: (want.facts.has(Facts::CGROUP) || want.facts.has(Facts::TRAFFIC_GROUPS))
+                .then(|| Groups::new(proc_root)),
             machine: Machine::new(proc_root),
             net,
             sched,
@@ -191,6 +192,17 @@ impl EbpfSource {
         let all = hooks.chain([self.walk.program()]).map(entry::run_time);
         let sum = all.flatten().fold((0u64, 0u64), |sum, (ns, runs)| (sum.0 + ns, sum.1 + runs));
         if sum.1 == 0 { Err(Missing::NotMeasured) } else { Ok(sum) }
+    }
+
+    /// Control groups of the processes that moved something, where those of all were not asked for.
+    fn groups_of_traffic(&mut self, out: &mut Sample) {
+        if !self.want.facts.has(Facts::TRAFFIC_GROUPS) || self.want.facts.has(Facts::CGROUP) {
+            return;
+        }
+        let idle = |traffic: &Traffic| *traffic == Traffic { unix: traffic.unix, ..Traffic::default() };
+        for task in out.tasks.iter_mut().filter(|task| task.traffic.is_ok_and(|traffic| !idle(&traffic))) {
+            task.cgroup = self.reader.cgroup(task.key.tgid);
+        }
     }
 
     /// Figures that are read per process whenever they are asked for, because they change by themselves.
@@ -300,6 +312,7 @@ impl Source for EbpfSource {
             }
             Err(why) => Err(why.to_string()),
         });
+        self.groups_of_traffic(out);
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
             exits.found.drain(..).for_each(|child| self.walk.take_off(&child));

@@ -77,6 +77,7 @@ impl Walk {
             (Facts::IO, want::IO),
             (Facts::DELAYS, want::DELAYS),
             (Facts::CGROUP, want::CGROUP),
+            (Facts::TRAFFIC_GROUPS, want::CGROUP),
             (Facts::CONTROL, want::CONTROL),
         ] {
             if want.facts.has(fact) {

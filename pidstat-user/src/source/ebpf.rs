@@ -75,6 +75,8 @@ pub struct EbpfSource {
     losses: Losses,
     /// Readable when one of the rings wants emptying.
     wakeup: Option<OwnedFd>,
+    /// Whether what only the first sample needed was given back.
+    light: bool,
 }
 
 impl EbpfSource {
@@ -150,6 +152,7 @@ impl EbpfSource {
             filler: want.facts.has(Facts::WAITS).then(|| Filler::open(true)),
             reader,
             losses: Losses::default(),
+            light: false,
         })
     }
 
@@ -266,6 +269,9 @@ impl Source for EbpfSource {
     ) -> Result<(), SourceError> {
         out.tasks.clear();
         out.departed.clear();
+        if previous.is_some() && !std::mem::replace(&mut self.light, true) {
+            memory::give_back();
+        }
         let failed = |error: io::Error| SourceError::Kernel(format!("task iterator: {error}"));
         let all = self.want.pids == Pids::All;
         let again = self.hidden.begin(clock.now(), all, &mut self.reader).map_err(failed)?;

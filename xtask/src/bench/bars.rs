@@ -110,8 +110,6 @@ pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
         "MiB",
         false,
     );
-    let grown = results.soak.map(|soak| (soak.late_kib as f64 - soak.early_kib as f64) / 1024.0);
-    less("an hour's samples grow by less than 1 MiB", grown, 1.0, "MiB", false);
     let first = results.least(thousand, urdw, |run| run.first_wall_ms);
     less(
         "first report within 100 ms of the start besides the interval (fastest round)",

@@ -3,7 +3,9 @@
 
 use super::{
     arena::{self, Population},
+    bars::Bar,
     measure::{cpu_ms, status_kib},
+    page::Page,
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -16,48 +18,32 @@ use std::{
 };
 
 /// Who watches; all report once a second.
-pub const WATCHERS: [&str; 3] = ["nobody", "kpidstat -u -r -d -w", "pidstat -u -r -d -w"];
+const WATCHERS: [&str; 3] = ["nobody", "kpidstat -u -r -d -w", "pidstat -u -r -d -w"];
 /// Who lives around them.
-pub const POPULATION: Population = Population::Processes(100);
+const POPULATION: Population = Population::Processes(100);
 /// Lives in a second.
-pub const PER_SECOND: u32 = 1000;
+const PER_SECOND: u32 = 1000;
 /// As many samples as an hour has at one a second.
-pub const SOAK_SAMPLES: usize = 3600;
+const SOAK_SAMPLES: usize = 3600;
 
 /// A thousand lives a second under one watcher.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Storm {
-    /// Index in [`WATCHERS`].
-    pub watcher: usize,
+struct Storm {
     /// CPU time of one life, from fork to wait, in microseconds.
-    pub life_us: f64,
+    life_us: f64,
     /// CPU time of the watcher in a second, in milliseconds.
-    pub watcher_ms: f64,
+    watcher_ms: f64,
     /// Lives in a second that really were lived.
-    pub per_second: f64,
+    per_second: f64,
     /// How many of a hundred lives have a row in the watcher's report.
-    pub shown_pct: f64,
+    shown_pct: f64,
 }
 
-/// Memory over many samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Soak {
-    /// Resident after a tenth of the time, in KiB.
-    pub early_kib: u64,
-    /// Resident shortly before the end.
-    pub late_kib: u64,
-    /// How long it took.
-    pub seconds: f64,
-}
-
-/// What was measured, and which watcher is absent and why.
-pub type Said = (Vec<Storm>, Vec<(String, String)>);
-
-/// Lives for so many seconds under each watcher.
+/// Lives for some seconds under each watcher.
 ///
 /// # Errors
 /// The lives could not be lived.
-pub fn storm(kpidstat: &Path, seconds: u32) -> Result<Said> {
+pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
+    let seconds = if quick { 3 } else { 20 };
     let said = arena::within(POPULATION, false, |out| {
         for (number, name) in WATCHERS.iter().enumerate() {
             match under(number, kpidstat, seconds) {
@@ -71,22 +57,36 @@ pub fn storm(kpidstat: &Path, seconds: u32) -> Result<Said> {
         }
         Ok(())
     })?;
-    let (mut storms, mut absent) = (Vec::new(), Vec::new());
+    let mut page = Page::new(&format!("{} short lives in a second among {POPULATION}", arena::grouped(1000)));
+    page.head =
+        ["who watches", "CPU time of a life", "of the watcher in a second", "lives in a second", "shown"]
+            .map(str::to_owned)
+            .to_vec();
+    let mut alone = None;
     for line in said.lines() {
         let words: Vec<&str> = line.split('\t').collect();
         match words.as_slice() {
-            ["storm", watcher, life, own, rate, shown] => storms.push(Storm {
-                watcher: watcher.parse()?,
-                life_us: life.parse()?,
-                watcher_ms: own.parse()?,
-                per_second: rate.parse()?,
-                shown_pct: shown.parse()?,
-            }),
-            ["absent", name, why] => absent.push((format!("{name}, short lives"), (*why).to_owned())),
+            ["storm", watcher, life, own, rate, shown] => {
+                let (watcher, life_us): (usize, f64) = (watcher.parse()?, life.parse()?);
+                let alone = *alone.get_or_insert(life_us);
+                let mut cells = vec![format!("`{}`", WATCHERS[watcher]), format!("{life_us:.0} us")];
+                if watcher > 0 {
+                    cells[1] += &format!(" ({:+.1} %)", (life_us / alone - 1.0) * 100.0);
+                }
+                cells.push(format!("{:.1} ms", own.parse::<f64>()?));
+                cells.push(format!("{:.0}", rate.parse::<f64>()?));
+                cells.push(if watcher > 0 {
+                    format!("{:.1} %", shown.parse::<f64>()?)
+                } else {
+                    "none".into()
+                });
+                page.rows.push(cells);
+            }
+            ["absent", name, why] => page.absent.push((format!("{name}, short lives"), (*why).to_owned())),
             _ => bail!("the arena said {line:?}"),
         }
     }
-    Ok((storms, absent))
+    Ok(page)
 }
 
 /// Ends the child whatever happens.
@@ -148,7 +148,6 @@ fn under(number: usize, kpidstat: &Path, seconds: u32) -> Result<Storm> {
     });
     let each: std::collections::HashSet<&str> = rows.collect();
     Ok(Storm {
-        watcher: number,
         life_us: lived * 1e3 / f64::from(lives),
         watcher_ms: watched / (elapsed + 1.8),
         per_second: f64::from(lives) / elapsed,
@@ -184,7 +183,8 @@ fn lived_ms() -> f64 {
 ///
 /// # Errors
 /// It ended early.
-pub fn soak(kpidstat: &Path, samples: usize) -> Result<Soak> {
+pub fn soak(kpidstat: &Path, quick: bool) -> Result<Page> {
+    let samples = SOAK_SAMPLES / if quick { 8 } else { 1 };
     let said = arena::within(POPULATION, false, |out| {
         let mut command = Command::new(kpidstat);
         command.args(["-u", "-r", "-d", "-w", "--source", "ebpf", "0.01", &samples.to_string()]);
@@ -193,7 +193,7 @@ pub fn soak(kpidstat: &Path, samples: usize) -> Result<Soak> {
         let pid = libc::pid_t::try_from(child.0.id())?;
         let mut readings = Vec::new();
         while child.0.try_wait()?.is_none() {
-            // A life in each sample.
+            // About a life in each sample.
             arena::wait(arena::fork(named)?);
             thread::sleep(Duration::from_millis(10));
             if let Ok(kib) = status_kib(pid, "VmRSS:") {
@@ -207,5 +207,19 @@ pub fn soak(kpidstat: &Path, samples: usize) -> Result<Soak> {
     })?;
     let words: Vec<&str> = said.split_whitespace().collect();
     let [early, late, seconds] = words.as_slice() else { bail!("the arena said {said:?}") };
-    Ok(Soak { early_kib: early.parse()?, late_kib: late.parse()?, seconds: seconds.parse()? })
+    let mib = |kib: &str| Ok::<f64, std::num::ParseFloatError>(kib.parse::<f64>()? / 1024.0);
+    let (early, late, seconds) = (mib(early)?, mib(late)?, seconds.parse::<f64>()?);
+    let mut page =
+        Page::new(&format!("Memory over {} samples of 0.01 s, with lives", arena::grouped(samples)));
+    page.row("resident after a tenth of them, in MiB", Some(format!("{early:.1}")));
+    page.row("shortly before the last", Some(format!("{late:.1}")));
+    page.row("elapsed time, in seconds", Some(format!("{seconds:.0}")));
+    page.bars.push(Bar {
+        what: "resident memory grows by less than 1 MiB over an hour's samples".to_owned(),
+        measured: Some(format!("{:.1} MiB", late - early)),
+        asked: "issue 5, goal",
+        binding: false,
+        kept: late - early < 1.0,
+    });
+    Ok(page)
 }

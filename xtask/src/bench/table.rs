@@ -1,11 +1,9 @@
 //! The results as Markdown.
 
 use super::{
-    arena::{Population, grouped},
+    arena::Population,
     bars::Bar,
     contender::Contender,
-    lives::{self, PER_SECOND},
-    network::{GAMES, WATCHERS},
     plot,
     query::{self, QUERIES},
     record::{self, RECORDINGS},
@@ -13,8 +11,13 @@ use super::{
 };
 use std::fmt::Write as _;
 
-/// A Markdown table.
+/// A Markdown table of the rows that have a figure; nothing where there is none.
 fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let rows: Vec<&Vec<String>> =
+        rows.iter().filter(|row| row.iter().skip(1).any(|cell| !cell.contains('–'))).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule: Vec<String> =
         (0..head.len()).map(|at| if at == 0 { "---" } else { "--:" }.to_owned()).collect();
@@ -34,7 +37,9 @@ pub fn render(
 ) -> String {
     let mut text = String::new();
     let mut section = |title: &str, body: &str| {
-        let _ = write!(text, "## {title}\n\n{body}\n");
+        if !body.is_empty() {
+            let _ = write!(text, "## {title}\n\n{body}\n");
+        }
     };
     let of = |figure: &dyn Fn(Population, usize) -> Option<String>| {
         let head: Vec<String> =
@@ -75,22 +80,6 @@ pub fn render(
         "System calls per sample at 1 000 processes",
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
-    section("CPU time of a round trip over loopback, in microseconds", &trips(results));
-    section(
-        &format!("{} short lives in a second among {}", grouped(PER_SECOND as usize), lives::POPULATION),
-        &storms(results),
-    );
-    if let Some(soak) = &results.soak {
-        let mib = |kib: u64| kib as f64 / 1024.0;
-        let text = format!(
-            "{:.1} MiB resident after a tenth of the samples, {:.1} shortly before the last ({:.0} s at 0.01 s, a life in \
-             each).\n",
-            mib(soak.early_kib),
-            mib(soak.late_kib),
-            soak.seconds
-        );
-        section("Memory over an hour's samples", &text);
-    }
     section(&format!("CPU time of a query at {}, start included", query::POPULATION), &queries(results));
     section(
         &format!("CPU time of a recorded sample at {}, every 0.1 s", record::POPULATION),
@@ -98,6 +87,9 @@ pub fn render(
     );
     let head = ["", "processes x samples", "CPU time", "elapsed"].map(str::to_owned);
     section("A plot of a recording", &table(&head, &plot::rows(&results.plots)));
+    for page in &results.pages {
+        section(&page.title, &table(&page.head, &page.rows));
+    }
     let judged: Vec<Vec<String>> = bars
         .iter()
         .map(|bar| {
@@ -113,29 +105,6 @@ pub fn render(
         section("Not measured", &lines);
     }
     text
-}
-
-/// What lives cost under each watcher.
-fn storms(results: &Results) -> String {
-    let head =
-        ["who watches", "CPU time of a life", "of the watcher in a second", "lives in a second", "shown"];
-    let alone = results.storms.iter().find(|storm| storm.watcher == 0).map(|storm| storm.life_us);
-    let rows: Vec<Vec<String>> = results
-        .storms
-        .iter()
-        .map(|storm| {
-            let more = alone.map(|alone| (storm.life_us / alone - 1.0) * 100.0).filter(|_| storm.watcher > 0);
-            let more = more.map_or_else(String::new, |more| format!(" ({more:+.1} %)"));
-            vec![
-                format!("`{}`", lives::WATCHERS[storm.watcher]),
-                format!("{:.0} us{more}", storm.life_us),
-                format!("{:.1} ms", storm.watcher_ms),
-                format!("{:.0}", storm.per_second),
-                if storm.watcher > 0 { format!("{:.1} %", storm.shown_pct) } else { "–".to_owned() },
-            ]
-        })
-        .collect();
-    table(&head.map(str::to_owned), &rows)
 }
 
 fn queries(results: &Results) -> String {
@@ -162,36 +131,6 @@ fn beside_procpath<'a>(
             let ratio = ours.zip(theirs).map(|(ours, theirs)| format!(" ({:.0}x)", theirs / ours));
             let name = format!("`{}`", format!("{verb} {shown}").trim_end());
             vec![name, format!("**{}**", text(ours)), text(theirs) + &ratio.unwrap_or_default()]
-        })
-        .collect();
-    table(&head, &rows)
-}
-
-fn trips(results: &Results) -> String {
-    let mut head = vec!["who watches".to_owned()];
-    for game in GAMES {
-        head.extend([format!("{game}: the two players"), "the watcher itself".to_owned()]);
-    }
-    let rows: Vec<Vec<String>> = WATCHERS
-        .iter()
-        .enumerate()
-        .map(|(watcher, name)| {
-            let mut row = vec![format!("`{name}`")];
-            for game in 0..GAMES.len() {
-                match (results.trip(watcher, game), results.trip(0, game)) {
-                    (Some((players, own)), Some((alone, _))) => {
-                        let more = (players / alone - 1.0) * 100.0;
-                        row.push(if watcher == 0 {
-                            format!("{players:.2}")
-                        } else {
-                            format!("{players:.2} ({more:+.1} %)")
-                        });
-                        row.push(format!("{own:.2}"));
-                    }
-                    _ => row.extend(["–".to_owned(), "–".to_owned()]),
-                }
-            }
-            row
         })
         .collect();
     table(&head, &rows)

@@ -3,6 +3,7 @@
 use super::tree::{Definition, TreeArgs};
 use crate::select::jsonpath::Dialect;
 use clap::{Args, ValueEnum};
+use std::time::Duration;
 
 /// What `query` was asked for.
 #[derive(Clone, Debug, Args)]
@@ -33,6 +34,10 @@ pub struct QueryArgs {
     #[command(flatten)]
     pub tree: TreeArgs,
 
+    /// Wait so long first; processes that end meanwhile are in the tree, with a member exited
+    #[arg(long, value_name = "SECONDS", value_parser = waiting)]
+    pub exited: Option<Duration>,
+
     /// The language of JSONPATH
     #[arg(long = "jsonpath", value_name = "LANGUAGE", default_value = "both")]
     pub dialect: DialectArg,
@@ -48,6 +53,11 @@ pub struct QueryArgs {
     /// Print this help
     #[arg(short = 'h', long, action = clap::ArgAction::Help)]
     help: Option<bool>,
+}
+
+fn waiting(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.001..=1e6).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "a time is in seconds, like 10 or 0.5".into())
 }
 
 /// What `--jsonpath` takes.

@@ -4,6 +4,7 @@ mod arena;
 mod bars;
 mod contender;
 mod duel;
+mod lives;
 mod measure;
 mod network;
 mod page;
@@ -142,11 +143,13 @@ const WHOLE: [Station; 5] = [
 type Play = fn(&Path, bool) -> Result<Page>;
 
 /// Parts that stand for themselves, with what `--only` calls them.
-const PAGES: [(&str, Play); 4] = [
+const PAGES: [(&str, Play); 6] = [
     ("network", network::play),
     ("sockets", sockets::play),
     ("sched", switching::sched),
     ("latency", switching::latency),
+    ("lives", lives::play),
+    ("soak", lives::soak),
 ];
 
 /// Measures, prints the table, and keeps it in the documentation unless `quick`. With `only`, the contenders whose name has

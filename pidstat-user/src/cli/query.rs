@@ -9,8 +9,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct QueryArgs {
-    /// What to find, like '$..children[?(@.stat.pid == 2610)]..pid'; every process without it
-    #[arg(value_name = "JSONPATH")]
+    /// What to find.
+    #[arg(
+        value_name = "JSONPATH",
+        help = "What to find, like '$..children[?(@.stat.pid == 2610)]..pid'; every process without it"
+    )]
     pub query: Option<String>,
 
     /// What to make of the processes found, like 'SELECT SUM(stat_rss) / 1024.0 * 4 total FROM record'

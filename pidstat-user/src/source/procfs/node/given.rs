@@ -86,7 +86,8 @@ impl Tree {
 fn rest_of_stat(task: &Task, host: &Host) -> Box<[Value]> {
     /// pid, comm, state, ppid, then faults and times, and the start.
     const KNOWN: [usize; 14] = [0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 21, 25];
-    let whole = Task { control: Ok(Control::default()), delays: Ok(Delays::default()), ..task.clone() };
+    let mut whole = Task { delays: Ok(Delays::default()), ..task.clone() };
+    whole.control = Ok(Control::default());
     let mut values = stat(&whole, host).unwrap_or_default();
     for (at, value) in values.iter_mut().enumerate() {
         if !KNOWN.contains(&at) {

@@ -330,6 +330,23 @@ pub struct PacketCounters {
 /// move since the dump before.
 pub const RECORD_FULL: u64 = 1 << 63;
 
+/// How many bytes of records an [`Outbox`] takes before its reader must empty it.
+pub const OUTBOX_BYTES: usize = 1 << 20;
+/// How many sockets a walk looks at in one go, during which the kernel may run nothing else on that CPU.
+pub const WALK_STRETCH: u64 = 8_192;
+
+/// Where a walk over the sockets leaves its records, in memory that the reader maps. An iterator's own buffer has 32 KiB,
+/// and with each read of it the kernel counts its way through the whole list again.
+#[repr(C)]
+pub struct Outbox {
+    /// Bytes that are used.
+    pub used: u64,
+    /// Sockets that were looked at since the reader emptied it.
+    pub walked: u64,
+    /// Records one behind the other, as [`SockRecord`] or a cookie; the last one may begin before [`OUTBOX_BYTES`].
+    pub bytes: [u8; OUTBOX_BYTES + size_of::<SockRecord>()],
+}
+
 /// One socket, as the dump of the socket storage and the ring of destroyed TCP sockets ship it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -419,6 +436,7 @@ const _: () = assert!(size_of::<Turn>() == 48);
 const _: () = assert!(size_of::<FlowCounters>() == 136);
 const _: () = assert!(size_of::<PacketCounters>() == 32);
 const _: () = assert!(size_of::<SockRecord>() == 184);
+const _: () = assert!(size_of::<Outbox>() == 16 + OUTBOX_BYTES + size_of::<SockRecord>());
 const _: () = assert!(size_of::<NetLosses>() == 72);
 
 #[cfg(feature = "user")]

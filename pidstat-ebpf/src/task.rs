@@ -90,7 +90,11 @@ pub unsafe extern "C" fn ps_task(context: *const Context) -> i32 {
         if task.is_null() {
             return 0;
         }
+        // Every pointer is followed in one place: for each that is, the verifier searches the kernel's types, a millisecond.
         let signal = pointer_at(task, offset!(signal));
+        let cred = pointer_at(task, offset!(real_cred));
+        let delays = delays(task);
+        fetch(task);
         let (global_tid, global_tgid) = (u32_at(task, offset!(pid)), u32_at(task, offset!(tgid)));
         let (tid, tgid) = if constant(&LEVEL) == 0 {
             (global_tid, global_tgid)
@@ -106,24 +110,74 @@ pub unsafe extern "C" fn ps_task(context: *const Context) -> i32 {
         let out = (*(*context).meta).seq;
         let before = u32_at(signal, offset!(sig_seq));
         if global_tid == global_tgid {
-            let what = thread(own, task, tid, tgid) | kind::LEADER;
+            let parent = pointer_at(task, offset!(real_parent));
+            let mm = pointer_at(task, offset!(mm));
+            fetch_group(signal, mm);
+            let what = thread(own, (task, cred, delays), tid, tgid) | kind::LEADER;
             // Most processes have neither dead threads nor reaped children.
             let several =
                 u32_at(signal, offset!(sig_nr_threads)) > 1 || u64_at(signal, offset!(sig_sum_exec)) > 0;
             let waited = u64_at(signal, offset!(sig_cmin_flt)) > 0 || u64_at(signal, offset!(sig_cutime)) > 0;
             let entry = entry(signal, several || waited);
-            group(addr_of_mut!((*record).group), task, signal, global_tgid, entry);
+            group(addr_of_mut!((*record).group), (task, signal, parent, mm), global_tgid, entry);
             consistency(own, signal, before);
             deaths(own, task, entry, what);
             bpf_seq_write(out, record.cast(), size_of::<Leader>() as u32);
         } else {
-            let what = thread(own, task, tid, tgid);
+            let what = thread(own, (task, cred, delays), tid, tgid);
             consistency(own, signal, before);
             deaths(own, task, entry(signal, true), what);
             bpf_seq_write(out, record.cast(), size_of::<Thread>() as u32);
         }
     }
     0
+}
+
+/// The delays of a task; NULL if they are not asked for, or not measured.
+#[inline(always)]
+unsafe fn delays(task: *const u8) -> *const u8 {
+    let asked = constant(&WANT) & want::DELAYS != 0 && offset!(delays) != 0;
+    // SAFETY: as in `ps_task`.
+    if asked { unsafe { pointer_at(task, offset!(delays)) } } else { null() }
+}
+
+/// Has the processor fetch what is needed of a task that nobody looked at for long: all at once, rather than in the order in
+/// which it is written down, where each miss waits for those before it.
+#[inline(always)]
+unsafe fn fetch(task: *const u8) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        u64_at(task, offset!(sum_exec));
+        u64_at(task, offset!(run_delay));
+        u64_at(task, offset!(utime));
+        u64_at(task, offset!(nvcsw));
+        u64_at(task, offset!(comm));
+        u32_at(task, offset!(policy));
+        u32_at(task, offset!(exec_id));
+        if constant(&WANT) & want::IO != 0 {
+            u64_at(task, offset!(rchar));
+            u64_at(task, offset!(cancelled_write_bytes));
+        }
+    }
+}
+
+/// The same of its process and its address space.
+#[inline(always)]
+unsafe fn fetch_group(signal: *const u8, mm: *const u8) {
+    // SAFETY: as in `ps_task`.
+    unsafe {
+        u64_at(signal, offset!(sig_utime));
+        u64_at(signal, offset!(sig_cutime));
+        u64_at(signal, offset!(sig_min_flt));
+        u64_at(signal, offset!(sig_sum_exec));
+        if constant(&WANT) & want::IO != 0 {
+            u64_at(signal, offset!(sig_rchar));
+        }
+        if !mm.is_null() {
+            u64_at(mm, offset!(total_vm));
+            u64_at(mm, offset!(rss_file));
+        }
+    }
 }
 
 /// Writes the depth of the PID namespace of whoever reads, once per thread of the reader.
@@ -212,13 +266,17 @@ unsafe fn deaths(r: *mut Thread, task: *const u8, entry: *const GroupEntry, mut 
 
 /// Writes a thread's own figures; returns the bits of its kind.
 #[inline(always)]
-unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32) -> u32 {
+unsafe fn thread(
+    r: *mut Thread,
+    (task, cred, delays): (*const u8, *const u8, *const u8),
+    tid: u32,
+    tgid: u32,
+) -> u32 {
     let mut what = 0;
     // SAFETY: as in `ps_task`.
     unsafe {
         put!(r.tid = tid);
         put!(r.tgid = tgid);
-        let cred = pointer_at(task, offset!(real_cred));
         put!(r.uid = if cred.is_null() { 0 } else { u32_at(cred, offset!(cred_uid)) });
         put!(r.state = u32_at(task, offset!(state)) | u32_at(task, offset!(exit_state)));
         put!(r.flags = u32_at(task, offset!(flags)));
@@ -248,12 +306,9 @@ unsafe fn thread(r: *mut Thread, task: *const u8, tid: u32, tgid: u32) -> u32 {
         put!(r.io[5] = if io { u64_at(task, offset!(write_bytes)) } else { 0 });
         put!(r.io[6] = if io { u64_at(task, offset!(cancelled_write_bytes)) } else { 0 });
         let mut block_io = 0;
-        if constant(&WANT) & want::DELAYS != 0 && offset!(delays) != 0 {
-            let delays = pointer_at(task, offset!(delays));
-            if !delays.is_null() {
-                what |= kind::DELAYS;
-                block_io = u64_at(delays, offset!(blkio_delay)) + u64_at(delays, offset!(swapin_delay));
-            }
+        if !delays.is_null() {
+            what |= kind::DELAYS;
+            block_io = u64_at(delays, offset!(blkio_delay)) + u64_at(delays, offset!(swapin_delay));
         }
         put!(r.block_io = block_io);
         put!(r.prev_utime = u64_at(task, offset!(prev_utime)));
@@ -293,15 +348,13 @@ unsafe fn cgroup(task: *const u8) -> u64 {
 #[inline(always)]
 unsafe fn group(
     r: *mut Group,
-    task: *const u8,
-    signal: *const u8,
+    (task, signal, parent, mm): (*const u8, *const u8, *const u8, *const u8),
     global_tgid: u32,
     entry: *const GroupEntry,
 ) {
     // SAFETY: as in `ps_task`.
     unsafe {
         put!(r.global_tgid = global_tgid);
-        let parent = pointer_at(task, offset!(real_parent));
         let mut ppid = 0;
         if !parent.is_null() {
             if constant(&LEVEL) == 0 {
@@ -314,7 +367,7 @@ unsafe fn group(
             }
         }
         put!(r.ppid = ppid);
-        memory(r, task);
+        memory(r, task, mm);
         put!(r.cgroup = cgroup(task));
         put!(r.utime = u64_at(signal, offset!(sig_utime)));
         put!(r.stime = u64_at(signal, offset!(sig_stime)));
@@ -386,11 +439,10 @@ unsafe fn control(r: *mut Group, signal: *const u8) {
 }
 
 #[inline(always)]
-unsafe fn memory(r: *mut Group, task: *const u8) {
+unsafe fn memory(r: *mut Group, task: *const u8, mm: *const u8) {
     // SAFETY: as in `ps_task`.
     unsafe {
         let (mut total_vm, mut rss) = (0, [0; 3]);
-        let mm = pointer_at(task, offset!(mm));
         // A kernel thread borrows address spaces, which /proc does not count as its own.
         if !mm.is_null() && u32_at(task, offset!(flags)) & PF_KTHREAD == 0 {
             total_vm = u64_at(mm, offset!(total_vm));

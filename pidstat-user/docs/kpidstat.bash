@@ -538,7 +538,7 @@ _kpidstat() {
             return 0
             ;;
         kpidstat__subcmd__query)
-            opts="-d -i -e -f -h --delimiter --indent --environment --procfile-list --procfs --procfs-target --jsonpath --compat --logging-level --help"
+            opts="-d -i -e -f -h --delimiter --indent --environment --procfile-list --procfs --procfs-target --exited --jsonpath --compat --logging-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -582,6 +582,10 @@ _kpidstat() {
                     ;;
                 --procfs-target)
                     COMPREPLY=($(compgen -W "process thread" -- "${cur}"))
+                    return 0
+                    ;;
+                --exited)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --jsonpath)

@@ -177,10 +177,11 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand csv" -l ts -d 'A first
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s d -l delimiter -d 'Print what was found joined by this text instead of JSON' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s i -l indent -d 'Indent the JSON by so many blanks' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s e -l environment -d 'A variable for both queries: what COMMAND prints, by sh' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l exited -d 'Wait so long first; processes that end meanwhile are in the tree, with a member exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l jsonpath -d 'The language of JSONPATH' -r -f -a "both\t'RFC 9535 and Procpath\'s'
 strict\t'RFC 9535 alone'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand query" -l compat -d 'Behave as an older Procpath: 0.2 has one tree, that of process 1' -r -f -a "0.2\t'0.2.0'"
@@ -198,7 +199,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s r -l repeat 
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s s -l stop-signal -d 'What commands are told when watching ends' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l kill-after -d 'Seconds from then until those that still run are killed' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l stream-read-buffer -d 'The longest line of a command that is shown (k and m are units)' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand watch" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"
@@ -215,7 +216,7 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s p -l pid-li
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s i -l interval -d 'Seconds between samples' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s r -l recnum -d 'Number of samples; 0 or none means until interrupted' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s v -l reevalnum -d 'Run the commands of -e again every N samples' -r
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net' -r
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfile-list -d 'What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"

@@ -7,6 +7,7 @@ pub mod debug;
 pub mod entry;
 pub mod ladder;
 pub mod net;
+pub mod outbox;
 pub mod reason;
 pub mod sched;
 pub mod task;

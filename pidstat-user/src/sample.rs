@@ -20,7 +20,7 @@ pub use runs::Runs;
 pub use socket::{Connection, ConnectionKey, Interface, Moved, Stream};
 pub use system::{Cost, Host, Losses, Machine, Origin, System};
 pub use task::{
-    Comm, Control, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Stack, Switches, Task, TaskKey,
+    Comm, Control, Cpu, Delays, End, Exit, Faults, Io, Memory, Sched, Seldom, Stack, Switches, Task, TaskKey,
     Traffic, UnixTraffic, Waits,
 };
 pub use tree::Tree;

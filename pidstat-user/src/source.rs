@@ -10,6 +10,7 @@ pub mod pcap;
 pub mod procfs;
 pub mod recording;
 pub mod replay;
+pub mod sockdiag;
 pub mod taskstats;
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Finds and runs the kpidstat that was built beside the tests.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -46,5 +47,18 @@ pub fn run(arguments: &[&str]) -> Output {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(kpidstat());
     command.args(arguments).env_clear().env("TZ", "UTC").env("PATH", "/usr/bin:/bin");
+    interruptible(&mut command);
     command
+}
+
+/// Lets SIGINT do what it does by itself. A shell that runs the tests in the background has them ignore it, and whatever they
+/// start.
+pub fn interruptible(command: &mut Command) {
+    // SAFETY: to put a signal back to what it does by itself allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
 }

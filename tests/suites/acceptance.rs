@@ -10,7 +10,7 @@ use std::{
     fs,
     os::unix::{fs::symlink, process::CommandExt as _},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 /// A folder whose programs have the old names, and where the commands run.
@@ -29,18 +29,20 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// What `sh` makes of a line from the documentation.
-    fn sh(&self, line: &str) -> Output {
+    /// A line from the documentation, for `sh`.
+    fn command(&self, line: &str) -> Command {
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.0.path()).env_clear();
         command.env("PATH", path).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("HOME", self.0.path());
-        command.stdin(Stdio::null()).output().unwrap()
+        tool::interruptible(&mut command);
+        command.stdin(Stdio::null());
+        command
     }
 
     /// What it prints; it must end well.
     fn says(&self, line: &str) -> String {
-        let output = self.sh(line);
+        let output = self.command(line).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -278,12 +280,21 @@ fn g10_two_containers_recorded_and_drawn_the_old_way() {
     let (desk, one, two) = (Desk::new(), Family::asleep(), Family::asleep());
     // `echo` stands for `docker inspect -f "{{.State.Pid}}" NAME`.
     let record = format!(
-        "timeout -s INT 2.6 procpath record -e C1='echo {}' -e C2='echo {}' -i 1 -v 30 -d out.sqlite \
-         '$..children[?(@.stat.pid in [$C1, $C2])]'; test $? = 124 || test $? = 0",
+        "exec procpath record -e C1='echo {}' -e C2='echo {}' -i 1 -v 30 -d out.sqlite \
+         '$..children[?(@.stat.pid in [$C1, $C2])]'",
         one.pid(),
         two.pid()
     );
-    desk.says(&record);
+    let mut recorder = desk.command(&record).spawn().unwrap();
+    let samples = "sqlite3 out.sqlite 'SELECT count(DISTINCT ts) FROM record' 2> sqlite || true";
+    while !desk.says(samples).trim().parse::<u32>().is_ok_and(|samples| samples >= 2) {
+        assert!(recorder.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // Ctrl+C.
+    // SAFETY: sends a signal to a child that was not waited for yet, so its number is its own.
+    unsafe { libc::kill(recorder.id().cast_signed(), libc::SIGINT) };
+    assert!(recorder.wait().unwrap().success());
     desk.says(
         "sqlite3 out.sqlite \"SELECT stat_pid, group_concat(stat_rss / 1024.0 * 4) FROM record GROUP BY stat_pid\" \
          | sed -z 's/\\n/\\n\\n\\n/g' | sed 's/|/\\n/' | sed 's/,/\\n/g' > special_fmt",

@@ -47,6 +47,31 @@ fn wait(child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// The oracle is the kernel: what a process uses in an interval is no more than the interval, and no less than nothing.
+#[test]
+fn rows_of_csv_say_what_the_tool_itself_cost_and_lost() {
+    let mut load = busy();
+    let pid = load.id().to_string();
+    let out =
+        tool::command(&["--source", "proc", "-u", "-o", "csv", "-p", &pid, "0.2", "2"]).output().unwrap();
+    load.kill().unwrap();
+    load.wait().unwrap();
+    let shown = text(&out.stdout);
+    let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    for row in &lines[1..] {
+        let of = |name: &str| row[lines[0].iter().position(|head| *head == name).expect(name)];
+        let number = |name: &str| of(name).parse::<u64>().unwrap_or_else(|_| panic!("{name}: {shown}"));
+        assert!((1..60_000_000_000).contains(&number("self_cpu_ns")), "{shown}");
+        assert!((1000..60_000_000_000).contains(&number("self_sample_ns")), "{shown}");
+        assert!(number("self_resident_bytes") > 1 << 20, "{shown}");
+        assert!(number("self_peak_bytes") > 1 << 20, "{shown}");
+        // Nothing of it runs in the kernel.
+        assert_eq!((of("self_bpf_run_ns"), of("self_exit_map_used")), ("", ""), "{shown}");
+        assert_eq!(of("losses"), "none", "{shown}");
+    }
+}
+
 #[test]
 fn sigint_prints_the_averages_and_ends_well() {
     for number in [libc::SIGINT, libc::SIGTERM] {

@@ -94,11 +94,10 @@ fn a_link_repeats_until_interrupted() {
     let link = folder.path().join("linuxprocfs.py");
     symlink(tool::kpidstat(), &link).unwrap();
     let own = std::process::id().to_string();
-    let mut child = Command::new(link)
-        .args(["-t", "-i", "--ts", "-r", "-w", "0.05", &own])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(link);
+    tool::interruptible(&mut command);
+    command.args(["-t", "-i", "--ts", "-r", "-w", "0.05", &own]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let title = "ts,cancelled_write_bytes,error,pid,rchar,read_bytes,syscr,syscw,wchar,write_bytes";
     assert_eq!(lines.next().unwrap().unwrap(), title);

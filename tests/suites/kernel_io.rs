@@ -3,9 +3,9 @@
 use pidstat_tests::tool;
 use std::{
     collections::HashMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::fs::symlink,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread::sleep,
     time::Duration,
 };
@@ -37,6 +37,7 @@ for name in os.listdir('/var/tmp'):
 struct Load {
     child: Child,
     orders: Option<ChildStdin>,
+    said: BufReader<ChildStdout>,
 }
 
 impl Load {
@@ -47,17 +48,27 @@ impl Load {
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3");
-        let mut said = String::new();
-        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut said).expect("python works");
-        assert_eq!(said, "ready\n");
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut ready = String::new();
+        said.read_line(&mut ready).expect("python works");
+        assert_eq!(ready, "ready\n");
         let orders = child.stdin.take();
-        Load { child, orders }
+        Load { child, orders, said }
     }
 
     /// Pages by its first thread, by one that stays, and by one that ends.
     fn write(&mut self, pages: [u32; 3]) {
         let [own, staying, ending] = pages;
         writeln!(self.orders.as_mut().expect("it listens"), "{own} {staying} {ending}").expect("it listens");
+    }
+}
+
+impl Load {
+    /// Waits until what was ordered is done.
+    fn wait(&mut self) {
+        let mut said = String::new();
+        self.said.read_line(&mut said).expect("it says so");
+        assert_eq!(said, "done\n");
     }
 }
 
@@ -97,35 +108,42 @@ fn kib(row: &str, place: usize) -> f64 {
     row.split_whitespace().nth(place).expect("a column").parse().expect("a number")
 }
 
+/// The second table of sums, with what is done between the first and it.
+fn sums(more: &[&str], act: impl FnOnce()) -> String {
+    let mut watcher = tool::command(&["io", "-b", "-a", "-k", "-n", "2", "-d", "1.5"]);
+    let mut watcher = watcher.args(more).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut out = BufReader::new(watcher.stdout.take().expect("a pipe"));
+    let mut shown = String::new();
+    out.read_line(&mut shown).expect("a table");
+    act();
+    out.read_to_string(&mut shown).expect("it ends");
+    assert!(watcher.wait().expect("it ends").success());
+    shown.rsplit("Total DISK READ").next().unwrap_or_default().to_owned()
+}
+
 #[test]
 fn every_byte_of_a_process_is_there_and_those_of_its_ended_threads() {
     let mut load = Load::start();
     let pid = load.child.id().to_string();
-    let watcher = tool::command(&["io", "-b", "-P", "-a", "-k", "-n", "1", "-d", "2.5", "-p", &pid])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    sleep(Duration::from_millis(1000));
-    let before = written(&pid);
-    load.write([101, 211, 307]);
-    let output = watcher.wait_with_output().expect("it ends");
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (mut before, mut after) = (0, 0);
+    let shown = sums(&["-P", "-p", &pid], || {
+        before = written(&pid);
+        load.write([101, 211, 307]);
+        load.wait();
+        after = written(&pid);
+    });
     let rows = rows_with(&shown, &pid);
     assert_eq!(rows.len(), 1, "{shown}");
     // The kernel's own sum is the same as long as no child was waited for.
     let shown_kib = kib(rows[0], 5);
-    assert_eq!(shown_kib, (written(&pid) - before) as f64 / 1024.0, "{shown}");
+    assert_eq!(shown_kib, (after - before) as f64 / 1024.0, "{shown}");
     assert!(METADATA.contains(&(shown_kib - f64::from((101 + 211 + 307) * 4))), "{shown}");
 
     // By threads: the one that ended has a row of its own.
-    let watcher = tool::command(&["io", "-b", "-o", "-a", "-k", "-n", "1", "-d", "2.5"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    sleep(Duration::from_millis(1000));
-    load.write([13, 117, 223]);
-    let output = watcher.wait_with_output().expect("it ends");
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let shown = sums(&["-o"], || {
+        load.write([13, 117, 223]);
+        load.wait();
+    });
     let near = |kib: f64, pages: u32| METADATA.contains(&(kib - f64::from(pages * 4)));
     assert!(near(kib(rows_with(&shown, &pid)[0], 5), 13), "{shown}");
     let python: Vec<f64> =
@@ -249,7 +267,7 @@ fn what_the_kernel_had_no_room_for_is_said() {
     signal(libc::SIGCONT);
     assert!(ended.success());
     let mut rest = String::new();
-    std::io::Read::read_to_string(&mut out, &mut rest).expect("it ends");
+    out.read_to_string(&mut rest).expect("it ends");
     let output = watcher.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("than the kernel keeps messages of"), "{said}");

@@ -352,3 +352,80 @@ fn traffic_connections_and_ended_processes_are_in_the_tables_and_in_what_is_repl
         replayed(&["net", "--replay", path, "-o", "ndjson", "1"], &told, |sample| &sample["rows"], number);
     assert_eq!(coarse, told, "net with an interval");
 }
+
+/// Connects to itself and says how much went through.
+const TALKS: &str = "
+import socket, sys, time
+listener = socket.create_server(('127.0.0.1', 0))
+near = socket.create_connection(listener.getsockname())
+far = listener.accept()[0]
+near.sendall(b'x' * 12345)
+left = 12345
+while left: left -= len(far.recv(left))
+print('ready', flush=True)
+time.sleep(60)
+";
+
+#[test]
+fn sockets_of_another_network_namespace_are_counted_there() {
+    let script = format!("ip link set lo up && exec /usr/bin/python3 -c \"{TALKS}\"");
+    let mut command = Command::new("unshare");
+    command.args(["-n", "sh", "-c", &script]).stdout(Stdio::piped());
+    let mut talks = Ended(command.spawn().unwrap());
+    let mut says = BufReader::new(talks.0.stdout.take().unwrap()).lines();
+    assert_eq!(says.next().unwrap().unwrap(), "ready");
+    let query = format!("$..children[?(@.stat.pid == {})].net", talks.pid());
+    let output = tool::run(&["query", &query]);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let net = ["sockets", "tcp", "udp", "rx_bytes", "tx_bytes"].map(|name| said[0][name].as_u64().unwrap());
+    assert_eq!(net, [3, 2, 0, 12_345, 12_345]);
+}
+
+#[test]
+fn processes_that_end_while_a_query_waits_are_in_its_tree() {
+    let query = "$..children[?(@.exited.code in [0, 7] and @.stat.comm in ['sh', 'netload'])]";
+    let arguments = ["query", "--exited", "3", "-f", "stat,cmdline,exited", query];
+    let mut asked = Ended(tool::command(&arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let mut out = asked.0.stdout.take().unwrap();
+    // Read as it comes: it is more than a pipe holds.
+    let said = thread::spawn(move || serde_json::from_reader::<_, serde_json::Value>(&mut out));
+    let (mut told, mut shells) = (Moved::new(), Vec::new());
+    // From before it begins to look until after it has looked.
+    while asked.0.try_wait().unwrap().is_none() {
+        let mut child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        shells.push(child.id());
+        child.wait().unwrap();
+        moved("stream", "4", &mut told);
+        thread::sleep(Duration::from_millis(50));
+    }
+    let said = said.join().unwrap().unwrap();
+    let (mut codes, mut traffic) = (0, 0);
+    for node in said.as_array().unwrap() {
+        let (stat, exited) = (&node["stat"], &node["exited"]);
+        let pid = u32::try_from(stat["pid"].as_u64().unwrap()).unwrap();
+        if shells.contains(&pid) {
+            assert_eq!((&exited["code"], &exited["status"]), (&7.into(), &(7 << 8).into()));
+            assert_eq!(
+                (&stat["ppid"], &node["cmdline"]),
+                (&std::process::id().into(), &serde_json::Value::Null)
+            );
+            assert!(stat["rss"].is_null() && stat["starttime"].as_u64() > Some(0), "{stat}");
+            codes += 1;
+        }
+        // Whoever began before it looked is not known from the start.
+        if let Some(sums) = told.get(&pid) {
+            let figure = |name: &str| exited[name].as_i64().unwrap();
+            traffic += i32::from((figure("tx_bytes"), figure("rx_bytes")) == *sums);
+        }
+    }
+    assert!(codes >= 5 && traffic >= 10, "{codes} codes, {traffic} of {} with traffic", told.len());
+    let table = tool::run(&[
+        "query",
+        "--exited",
+        "0.2",
+        "",
+        "SELECT count(*) n, count(exited_code) ended FROM record",
+    ]);
+    let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
+    assert!(table[0]["n"].as_u64() > Some(10), "{table}");
+}

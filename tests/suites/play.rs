@@ -3,7 +3,6 @@
 use pidstat_tests::tool;
 use std::{
     fs,
-    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Stdio},
     thread,
@@ -20,6 +19,7 @@ command: echo watched
 database_file: b.sqlite
 interval: 0.05
 pid_list: 1
+reports: -
 
 [c:watch]
 interval: 60
@@ -36,13 +36,6 @@ impl Player {
         fs::write(folder.join("book.ini"), BOOK).unwrap();
         let mut command = tool::command(&["play", "-f", "book.ini"]);
         command.args(arguments).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // SAFETY: to put a signal back to what it does by itself allocates nothing. Whoever started the tests may ignore it.
-        unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
-                Ok(())
-            });
-        }
         Player(command.spawn().unwrap())
     }
 

@@ -31,6 +31,12 @@ fn machine(dir: &Path) -> PathBuf {
     procfs
 }
 
+/// A command line that records it.
+fn recording<'a>(file: &'a Path, procfs: &'a Path, interval: &'a str) -> [&'a str; 7] {
+    let [file, procfs] = [file, procfs].map(|path| path.to_str().unwrap());
+    ["record", "-d", file, "--procfs", procfs, "-i", interval]
+}
+
 struct Recorder(Child);
 
 impl Recorder {
@@ -74,8 +80,7 @@ fn every_finished_sample_survives_kill_9_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let arguments =
-        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.001"];
+    let arguments = recording(&file, &procfs, "0.001");
     let mut seed = 7_u64;
     for round in 0..50 {
         let known = samples(&file);
@@ -99,8 +104,7 @@ fn sigterm_and_sigint_end_it_well_and_leave_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let procfs = machine(dir.path());
         let file = dir.path().join("out.sqlite");
-        let arguments =
-            ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+        let arguments = recording(&file, &procfs, "0.01");
         let mut recorder = Recorder::start(&arguments);
         wait_for("three samples", || samples(&file) > 2);
         recorder.signal(number);
@@ -143,8 +147,7 @@ fn two_recorders_on_one_file_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let arguments =
-        ["record", "-d", file.to_str().unwrap(), "--procfs", procfs.to_str().unwrap(), "-i", "0.01"];
+    let arguments = recording(&file, &procfs, "0.01");
     let _first = Recorder::start(&arguments);
     wait_for("a sample", || samples(&file) > 0);
     let second = tool::run(&arguments);
@@ -245,17 +248,7 @@ fn lines_are_whole_whatever_happens() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.ndjson");
-    let arguments = [
-        "record",
-        "-d",
-        file.to_str().unwrap(),
-        "--procfs",
-        procfs.to_str().unwrap(),
-        "-i",
-        "0.001",
-        "-r",
-        "3",
-    ];
+    let arguments = [&recording(&file, &procfs, "0.001")[..], &["-r", "3"]].concat();
     assert!(tool::run(&arguments).status.success());
     fs::write(&file, [fs::read(&file).unwrap().as_slice(), b"{\"ts\": 17, \"rec"].concat()).unwrap();
     assert!(tool::run(&arguments).status.success());
@@ -288,17 +281,7 @@ fn the_documented_queries_of_procpath_run_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let procfs = machine(dir.path());
     let file = dir.path().join("out.sqlite");
-    let record = [
-        "record",
-        "-d",
-        file.to_str().unwrap(),
-        "--procfs",
-        procfs.to_str().unwrap(),
-        "-i",
-        "0.02",
-        "-r",
-        "2",
-    ];
+    let record = [&recording(&file, &procfs, "0.02")[..], &["-r", "2"]].concat();
     assert!(tool::run(&record).status.success());
     let database = Connection::open(&file).unwrap();
     let rss = "SELECT datetime(ts, 'unixepoch', 'localtime') ts, stat_pid, stat_rss / 1024.0 / 1024 * (SELECT value FROM \

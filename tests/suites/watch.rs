@@ -125,6 +125,31 @@ fn the_end_reaches_every_descendant() {
     }
 }
 
+/// What is watched may have something to write before it ends: it is asked, and not killed.
+#[test]
+fn a_command_is_told_that_it_is_the_end() {
+    for (word, name) in [("SIGINT", "INT"), ("SIGTERM", "TERM")] {
+        let script = format!("trap 'echo heard; exit 0' {name}; echo up; while :; do sleep 0.05; done");
+        let begun = Instant::now();
+        let (said, code) = run(&[
+            "-i",
+            "1",
+            "-r",
+            "1",
+            "-s",
+            word,
+            "--kill-after",
+            "100",
+            "-c",
+            &script,
+            "-e",
+            "A=kill -0 $$ && echo a",
+        ]);
+        assert!(code == Some(0) && said.contains("№1: up") && said.contains("№1: heard"), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+}
+
 #[test]
 fn a_line_that_is_too_long_is_an_error_and_reading_goes_on() {
     let (said, code) = run(&[

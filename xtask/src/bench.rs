@@ -3,12 +3,17 @@
 mod arena;
 mod bars;
 mod contender;
+mod duel;
+mod lives;
 mod measure;
 mod network;
+mod page;
 mod plot;
 mod query;
 mod record;
 mod results;
+mod sockets;
+mod switching;
 mod table;
 
 use crate::command::{self, output, say};
@@ -16,9 +21,11 @@ use anyhow::{Result, bail};
 use arena::Population;
 use contender::{Contender, Field, Reports};
 use measure::{Run, Walk};
+use page::Page;
 use results::Results;
 use std::{
     fs,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -132,6 +139,19 @@ const WHOLE: [Station; 5] = [
     },
 ];
 
+/// Measures one part of the bench, quickly if asked to.
+type Play = fn(&Path, bool) -> Result<Page>;
+
+/// Parts that stand for themselves, with what `--only` calls them.
+const PAGES: [(&str, Play); 6] = [
+    ("network", network::play),
+    ("sockets", sockets::play),
+    ("sched", switching::sched),
+    ("latency", switching::latency),
+    ("lives", lives::play),
+    ("soak", lives::soak),
+];
+
 /// Measures, prints the table, and keeps it in the documentation unless `quick`. With `only`, the contenders whose name has
 /// that in it; with `at`, only populations of that size; either way nothing is judged.
 ///
@@ -143,23 +163,29 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     }
     let mut field = contender::gather()?;
     let part = only.is_some() || at.is_some();
-    field.contenders.retain(|contender| only.is_none_or(|only| contender.name.contains(only)));
+    // These are measured by themselves.
+    let apart = ["query", "record", "plot"];
+    field
+        .contenders
+        .retain(|contender| only.is_none_or(|only| !apart.contains(&only) && contender.name.contains(only)));
     let began = Instant::now();
     let deadline = began + Duration::from_secs(if quick { 270 } else { 38 * 60 });
     let mut results = Results { missing: field.absent.clone(), ..Results::default() };
     let stations: &[Station] = if quick { &QUICK } else { &WHOLE };
     let stations: Vec<&Station> =
         stations.iter().filter(|station| at.is_none_or(|at| station.population.size() == at)).collect();
-    if !part {
-        // First, while there is time for certain.
-        say("bench: round trips over loopback");
-        let (rounds, trips) = if quick { (1, 20_000) } else { (7, 50_000) };
-        match network::play(&field.kpidstat, rounds, trips) {
-            Ok((trips, absent)) => {
-                results.trips = trips;
-                results.missing.extend(absent);
+    // First, while there is time for certain.
+    for (name, play) in PAGES {
+        if at.is_some() || only.is_some_and(|only| only != name) {
+            continue;
+        }
+        say(format_args!("bench: {name} ({} s so far)", began.elapsed().as_secs()));
+        match play(&field.kpidstat, quick) {
+            Ok(page) => {
+                results.missing.extend(page.absent.iter().cloned());
+                results.pages.push(page);
             }
-            Err(why) => results.missing.push(("round trips".to_owned(), format!("{why:#}"))),
+            Err(why) => results.missing.push((name.to_owned(), format!("{why:#}"))),
         }
     }
     let queries = at.is_none_or(|at| at == query::POPULATION.size());
@@ -172,7 +198,7 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
     }
     if queries && only.is_none_or(|only| only == "record") {
         say("bench: recordings of the process tree");
-        match record::play(&field.kpidstat, if quick { 1 } else { 5 }) {
+        match record::play(&field.kpidstat, if quick { 1 } else { 3 }) {
             Ok(recordings) => results.recordings = recordings,
             Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
         }
@@ -189,7 +215,8 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
         measure_at(station, &field, deadline, &mut results)?;
     }
-    let bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
+    let mut bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
+    bars.extend(results.pages.iter_mut().flat_map(|page| std::mem::take(&mut page.bars)));
     let populations: Vec<Population> = stations.iter().map(|station| station.population).collect();
     let text = head(quick)? + &table::render(&results, &field.contenders, &populations, &bars);
     println!("{text}");
@@ -291,7 +318,11 @@ fn head(quick: bool) -> Result<String> {
          sample is (T(k) - T(1)) / (k - 1), T(n) being the time used when the n-th report was out. Before every sample \
          a neighbour on the same CPU walks 96 MiB of memory, so that the caches are cold, as they are on a busy \
          machine once a second.{} System calls are the difference of two runs under strace -f -c. Elapsed times suffer from \
-         whatever else the machine does; CPU times hardly do.\n\n",
+         whatever else the machine does; CPU times hardly do.\n\n\
+         What watching costs others: a game is played alone, with the watcher, and alone again, on one CPU, many times; the \
+         change is that of each triple, and the figure the median of them. Nobody's changes are what chance makes. The \
+         players' time has the kernel's work on their behalf in it, counting and capturing included; the watcher's own \
+         time is beside it. Promises of this kind bind the whole bench alone: a quick one has too few rounds.\n\n",
         date.trim_end(),
         kib >> 20,
         kernel.trim_end(),

@@ -2,6 +2,7 @@
 
 use crate::{
     load::{Ptr, load, offset},
+    maps::OUTBOX,
     owner::Process,
     sequence,
     socket::{Socket, claim, no_storage},
@@ -11,8 +12,11 @@ use aya_ebpf::{
     bindings::seq_file,
     helpers::{bpf_seq_write, generated::bpf_sock_from_file},
 };
-use core::ffi::c_void;
-use pidstat_common::net::{RECORD_FULL, SOCK_FINAL, SockCounters, SockRecord};
+use core::{
+    ffi::c_void,
+    ptr::{read_volatile, write_volatile},
+};
+use pidstat_common::net::{OUTBOX_BYTES, RECORD_FULL, SOCK_FINAL, SockCounters, SockRecord, WALK_STRETCH};
 
 /// `struct bpf_iter_meta`.
 #[repr(C)]
@@ -121,36 +125,54 @@ pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
 }
 
 /// One record per socket that has a storage and was not destroyed; of one that did not move since the last dump its
-/// cookie alone.
+/// cookie alone. They go to the outbox; the word that is written says that it must be emptied.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_sk_storage_map")]
 pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
-    // SAFETY: the kernel passes a valid context; its pointers are checked for NULL.
+    // SAFETY: the kernel passes a valid context; its pointers are checked for NULL. The outbox is this walk's alone, and
+    // has room for a record behind every place that the mask lets through.
     unsafe {
         let sk = (*ctx).sk;
         let counters = (*ctx).value as *mut SockCounters;
-        if sk.is_null() || counters.is_null() || (*counters).flags & SOCK_FINAL != 0 {
+        if sk.is_null() || counters.is_null() {
             return 0;
         }
-        if sequence::turns() {
-            let tcp = Socket(sk).tcp();
-            if !tcp.is_null() && !Socket(sk).has_upper_layer(tcp) {
-                turn::settle_for(counters, load(tcp, offset!(write_seq)), false);
-            }
+        let Some(outbox) = OUTBOX.get_ptr_mut(0) else { return 0 };
+        if (*counters).flags & SOCK_FINAL == 0 {
+            let used = read_volatile(&raw const (*outbox).used) as usize & (OUTBOX_BYTES - 8);
+            let place = (&raw mut (*outbox).bytes).cast::<u8>().add(used);
+            let bytes = put(Socket(sk), counters, place);
+            write_volatile(&raw mut (*outbox).used, (used + bytes) as u64);
         }
-        let mut record = SockRecord::default();
-        Socket(sk).record(counters, &raw mut record);
-        let fold = Socket::fold(&raw const record);
-        let seq = (*(*ctx).meta).seq;
-        // Full only means that the kernel stops, hands the buffer over and calls again for this socket.
-        if fold == (*counters).shipped {
-            bpf_seq_write(seq, (&raw const record.cookie).cast(), size_of::<u64>() as u32);
-            return 0;
-        }
-        record.cookie |= RECORD_FULL;
-        if bpf_seq_write(seq, (&raw const record).cast(), size_of::<SockRecord>() as u32) == 0 {
-            (*counters).shipped = fold;
+        let walked = (*outbox).walked + 1;
+        (*outbox).walked = walked;
+        if walked >= WALK_STRETCH || (*outbox).used >= OUTBOX_BYTES as u64 {
+            // The reader asks for no more than this, so that the kernel stops after this socket.
+            bpf_seq_write((*(*ctx).meta).seq, (&raw const walked).cast(), size_of::<u64>() as u32);
         }
         0
+    }
+}
+
+/// Leaves what is to be said of a socket at `place`, and returns how many bytes that are.
+#[inline(always)]
+unsafe fn put(sk: Socket, counters: *mut SockCounters, place: *mut u8) -> usize {
+    // SAFETY: a full socket, its storage, and room for a record, aligned to 8 bytes.
+    unsafe {
+        let tcp = sk.tcp();
+        if sequence::turns() && !tcp.is_null() && !sk.has_upper_layer(tcp) {
+            turn::settle_for(counters, load(tcp, offset!(write_seq)), false);
+        }
+        let fold = sk.fold(tcp, counters);
+        if fold == (*counters).shipped {
+            *place.cast::<u64>() = (*counters).cookie;
+            return size_of::<u64>();
+        }
+        let record = place.cast::<SockRecord>();
+        *record = SockRecord::default();
+        sk.record(counters, record);
+        (*record).cookie |= RECORD_FULL;
+        (*counters).shipped = fold;
+        size_of::<SockRecord>()
     }
 }

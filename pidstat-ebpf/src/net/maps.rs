@@ -2,14 +2,14 @@
 
 use crate::load::add;
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap, RingBuf, SkStorage},
     macros::btf_map,
 };
 use core::ffi::c_void;
 use pidstat_common::net::{
-    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, PacketCounters, RING_BYTES, SeqCounters, SockCounters,
-    SockRecord, Turn,
+    FLOWS_MAX, FlowCounters, FlowKey, NetLosses, Outbox, PacketCounters, RING_BYTES, SeqCounters,
+    SockCounters, SockRecord, Turn,
 };
 
 /// Per socket, freed with it; no size limit.
@@ -37,6 +37,10 @@ pub static PACKETS: HashMap<u64, PacketCounters, FLOWS_MAX, { BPF_F_NO_PREALLOC 
 /// Final records of destroyed TCP sockets.
 #[btf_map(name = "ps_closed")]
 pub static CLOSED: RingBuf<SockRecord, RING_BYTES> = RingBuf::new();
+
+/// One value: what the walk over the sockets found; the reader maps it.
+#[btf_map(name = "ps_outbox")]
+pub static OUTBOX: Array<Outbox, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 /// One value: what was lost, by place.
 #[btf_map(name = "ps_losses")]

@@ -1,7 +1,7 @@
 //! Who is at work: the identity of a process, read from its group leader.
 
 use crate::load::{Ptr, load, offset};
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use pidstat_common::net::{OWNER_KERNEL, Owner};
 
 /// `PF_KTHREAD`, include/linux/sched.h.
@@ -22,13 +22,8 @@ impl Process {
     /// SQPOLL threads belong to the application's thread group.
     #[inline(always)]
     pub fn current() -> Process {
-        // SAFETY: the helper takes nothing and returns the running task, trusted.
-        let task = unsafe { bpf_get_current_task_btf() } as Ptr;
-        // SAFETY: `group_leader` is a pointer field; the leader lives as long as its threads.
-        let leader: Ptr = unsafe { load(task, offset!(task_group_leader)) };
-        // SAFETY: `start_boottime` is a u64.
-        let start_ns = unsafe { load(leader, offset!(task_start_boottime)) };
-        Process { leader, tgid: (bpf_get_current_pid_tgid() >> 32) as u32, start_ns }
+        // SAFETY: the helper takes nothing and returns the running task, trusted; its leader lives as long as its threads.
+        unsafe { Process::of(bpf_get_current_task_btf() as Ptr) }
     }
 
     /// The one a task belongs to.

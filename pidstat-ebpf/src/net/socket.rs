@@ -253,17 +253,30 @@ impl Socket {
         }
     }
 
-    /// Folds a record into a word that changes when the socket moves: its counters never fall, so neither does their sum.
-    /// Never 0, which stands for what no dump shipped yet.
+    /// Folds what a record would say into a word that changes when the socket moves: counters never fall, so neither does
+    /// their sum. Never 0, which stands for what no dump shipped yet. `tcp` is its tcp_sock or NULL.
     #[inline(always)]
-    pub unsafe fn fold(record: *const SockRecord) -> u32 {
-        // SAFETY: a record, by the caller's promise.
+    pub unsafe fn fold(self, tcp: Ptr, counters: *const SockCounters) -> u32 {
+        // SAFETY: a full socket and its storage.
         unsafe {
-            // What was read of the stream, by whomever, is what was received less what waits.
-            let stream = 2 * (*record).bytes_received - u64::from((*record).unread_bytes);
-            let calls = (*record).tx_bytes + (*record).rx_bytes + u64::from((*record).owner.tgid);
-            let sum = calls + stream + u64::from((*record).segs_in) + u64::from((*record).segs_out);
-            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ u32::from((*record).state) << 24;
+            let mut sum = 0;
+            if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
+                sum += u64::from((*counters).owner.tgid);
+            }
+            let mut tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
+            let mut rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            if !tcp.is_null() {
+                if sequence::sampled() {
+                    (tx_bytes, rx_bytes) = sequence::moved(self, tcp, counters);
+                }
+                let (segs_in, segs_out) = self.segments(tcp, counters);
+                sum += u64::from(segs_in) + u64::from(segs_out);
+                // What was read of the stream, by whomever, is what was received less what waits.
+                let received: u64 = load(tcp, offset!(bytes_received));
+                sum += 2 * received - u64::from(unread(tcp));
+            }
+            sum += tx_bytes + rx_bytes;
+            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
             if word == 0 { 1 } else { word }
         }
     }
@@ -306,11 +319,17 @@ unsafe fn stream(tcp: Ptr, counters: *const SockCounters, out: *mut SockRecord) 
         (*out).header_bytes = load(tcp, offset!(tcp_header_len));
         let written: u32 = load(tcp, offset!(write_seq));
         let next: u32 = load(tcp, offset!(snd_nxt));
-        (*out).unread_bytes =
-            ahead(load::<u32>(tcp, offset!(rcv_nxt)).wrapping_sub(load(tcp, offset!(copied_seq))));
+        (*out).unread_bytes = unread(tcp);
         (*out).unsent_bytes = ahead(written.wrapping_sub(next));
         (*out).unacked_bytes = ahead(next.wrapping_sub(load(tcp, offset!(snd_una))));
     }
+}
+
+/// Bytes that were received and not read.
+#[inline(always)]
+unsafe fn unread(tcp: Ptr) -> u32 {
+    // SAFETY: fields of a tcp_sock.
+    unsafe { ahead(load::<u32>(tcp, offset!(rcv_nxt)).wrapping_sub(load(tcp, offset!(copied_seq)))) }
 }
 
 /// A distance of sequence numbers, 0 if it is backwards: two loads are not one moment.

@@ -19,11 +19,13 @@ const RCV_SHUTDOWN: u8 = 1;
 
 /// What every protocol but plain TCP's receive side counts: the bytes of one call, one message if it is datagrams.
 #[inline(always)]
-unsafe fn count(sk: Socket, protocol: u16, tcp: Ptr, moved: Moved) {
-    // SAFETY: `sk` is the hook's socket and `tcp` its tcp_sock or NULL.
+unsafe fn count(sk: Socket, protocol: u16, moved: Moved) {
+    // SAFETY: `sk` is the hook's socket.
     unsafe {
-        let counters =
-            sk.find_or(|| if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) });
+        let counters = sk.find_or(|| {
+            let tcp = sk.tcp();
+            if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) }
+        });
         if counters.is_null() {
             return no_storage(moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
         }
@@ -56,7 +58,7 @@ pub unsafe fn sent(sk: Socket, accepted: i32) {
         }
         let moved =
             Moved { tx_bytes: accepted as u64, tx_messages: messages(sk, protocol), ..Moved::default() };
-        count(sk, protocol, sk.tcp(), moved);
+        count(sk, protocol, moved);
     }
 }
 
@@ -79,13 +81,16 @@ pub unsafe fn received(sk: Socket, returned: i32, flags: i32) {
                 return;
             }
         }
-        let tcp = sk.tcp();
-        if !tcp.is_null() && !sk.has_upper_layer(tcp) {
-            return;
+        // Each helper that is called costs a datagram; only TCP has a tcp_sock.
+        if protocol == TCP {
+            let tcp = sk.tcp();
+            if !tcp.is_null() && !sk.has_upper_layer(tcp) {
+                return;
+            }
         }
         let moved =
             Moved { rx_bytes: returned as u64, rx_messages: messages(sk, protocol), ..Moved::default() };
-        count(sk, protocol, tcp, moved);
+        count(sk, protocol, moved);
     }
 }
 

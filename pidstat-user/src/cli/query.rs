@@ -3,13 +3,17 @@
 use super::tree::{Definition, TreeArgs};
 use crate::select::jsonpath::Dialect;
 use clap::{Args, ValueEnum};
+use std::time::Duration;
 
 /// What `query` was asked for.
 #[derive(Clone, Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct QueryArgs {
-    /// What to find, like '$..children[?(@.stat.pid == 2610)]..pid'; every process without it
-    #[arg(value_name = "JSONPATH")]
+    /// What to find.
+    #[arg(
+        value_name = "JSONPATH",
+        help = "What to find, like '$..children[?(@.stat.pid == 2610)]..pid'; every process without it"
+    )]
     pub query: Option<String>,
 
     /// What to make of the processes found, like 'SELECT SUM(stat_rss) / 1024.0 * 4 total FROM record'
@@ -33,6 +37,10 @@ pub struct QueryArgs {
     #[command(flatten)]
     pub tree: TreeArgs,
 
+    /// Wait so long first; processes that end meanwhile are in the tree, with a member exited
+    #[arg(long, value_name = "SECONDS", value_parser = waiting)]
+    pub exited: Option<Duration>,
+
     /// The language of JSONPATH
     #[arg(long = "jsonpath", value_name = "LANGUAGE", default_value = "both")]
     pub dialect: DialectArg,
@@ -48,6 +56,11 @@ pub struct QueryArgs {
     /// Print this help
     #[arg(short = 'h', long, action = clap::ArgAction::Help)]
     help: Option<bool>,
+}
+
+fn waiting(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.001..=1e6).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "a time is in seconds, like 10 or 0.5".into())
 }
 
 /// What `--jsonpath` takes.

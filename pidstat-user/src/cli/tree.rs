@@ -7,7 +7,7 @@ use std::{path::PathBuf, str::FromStr};
 /// What the tree is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct TreeArgs {
-    /// What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net
+    /// What to read of each process: stat, cmdline, io, status, fd, smaps_rollup, cgroup, delay, net, exited
     #[arg(
         short = 'f',
         long = "procfile-list",

@@ -15,8 +15,13 @@ pub struct WatchArgs {
     #[arg(short = 'e', long = "environment", value_name = "VAR=COMMAND")]
     pub environment: Vec<Definition>,
 
-    /// A variable for commands: what JSONPATH finds, joined by commas, like L='$..children[?(@.stat.pid == $C1)]..pid'
-    #[arg(short = 'q', long = "query", value_name = "VAR=JSONPATH")]
+    /// Variables for commands.
+    #[arg(
+        short = 'q',
+        long = "query",
+        value_name = "VAR=JSONPATH",
+        help = "A variable for commands: what JSONPATH finds, joined by commas, like L='$..children[?(@.stat.pid == $C1)]..pid'"
+    )]
     pub queries: Vec<Definition>,
 
     /// What to run, by sh; $WPS1, $WPS2, ... are the process ids of the shells before it

@@ -4,8 +4,8 @@ use crate::{clock::Clock, sink::End, source::Source};
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::OwnedFd,
-    process::Child,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    process::{Child, Command},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -62,6 +62,19 @@ impl Signals {
     }
 }
 
+/// Has a program start with no signal blocked, whatever is blocked here: it would never hear of the end.
+pub(crate) fn unblock(command: &mut Command) -> &mut Command {
+    // SAFETY: sigemptyset fills the set that it is handed, pthread_sigmask reads it; neither allocates or takes a lock.
+    unsafe {
+        command.pre_exec(|| {
+            let mut none = MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+            Ok(())
+        })
+    }
+}
+
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Notes that the user ended what ran.
@@ -107,7 +120,7 @@ pub(crate) struct Ticks {
     /// None where a story moves the clock.
     timer: Option<Interval>,
     period: std::time::Duration,
-    wakeup: Option<AsyncFd<OwnedFd>>,
+    wakeup: Wakeup,
 }
 
 impl Ticks {
@@ -122,10 +135,7 @@ impl Ticks {
             timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
             timer
         });
-        // SAFETY: the AsyncFd owns the descriptor, so it stays open and is the same one for as long as it is registered.
-        let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        let wakeup = wakeup.map(register).transpose().map_err(io::Error::from)?;
-        Ok(Ticks { timer, period, wakeup })
+        Ok(Ticks { timer, period, wakeup: Wakeup::new(wakeup)? })
     }
 
     /// Waits for the next sample; the source may empty its buffers meanwhile.
@@ -144,20 +154,31 @@ impl Ticks {
                 biased;
                 () = signals.any() => return End::Interrupted,
                 _ = timer.tick() => return End::Complete,
-                () = readable(self.wakeup.as_ref()) => source.drain(),
+                () = self.wakeup.come() => source.drain(),
             }
         }
     }
 }
 
-/// Waits until the source's buffers want emptying; for ever where there are none.
-async fn readable(fd: Option<&AsyncFd<OwnedFd>>) {
-    match fd {
-        Some(fd) => {
-            if let Ok(mut guard) = fd.readable().await {
-                guard.clear_ready();
+/// A descriptor that is readable when buffers want emptying; none never is.
+pub(crate) struct Wakeup(Option<AsyncFd<OwnedFd>>);
+
+impl Wakeup {
+    pub(crate) fn new(fd: Option<OwnedFd>) -> io::Result<Wakeup> {
+        // SAFETY: the AsyncFd owns the descriptor, so it stays open and is the same one for as long as it is registered.
+        let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+        fd.map(register).transpose().map_err(io::Error::from).map(Wakeup)
+    }
+
+    /// Waits until it is readable.
+    pub(crate) async fn come(&self) {
+        match &self.0 {
+            Some(fd) => {
+                if let Ok(mut guard) = fd.readable().await {
+                    guard.clear_ready();
+                }
             }
+            None => std::future::pending().await,
         }
-        None => std::future::pending().await,
     }
 }

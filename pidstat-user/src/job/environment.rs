@@ -2,7 +2,7 @@
 
 mod splice;
 
-use crate::cli::tree::Definition;
+use crate::{cli::tree::Definition, engine::wait::unblock};
 use std::{
     io::{self, Read as _},
     process::{Command, Stdio},
@@ -54,7 +54,7 @@ impl Variables {
 
 /// What a command prints, and what went wrong on standard error.
 fn output(name: &str, command: &str, variables: &[(String, String)]) -> io::Result<String> {
-    let mut child = Command::new("sh")
+    let mut child = unblock(&mut Command::new("sh"))
         .args(["-c", command])
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

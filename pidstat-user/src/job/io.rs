@@ -6,7 +6,10 @@ use super::terminal::{Keys, size};
 use crate::{
     cli::{Args, Plan, Surroundings, exit, io::IoArgs},
     clock::Clock,
-    engine::{self, Failure, wait::Signals},
+    engine::{
+        self, Failure,
+        wait::{Signals, Wakeup},
+    },
     rate::io::{Ledger, View, last_word},
     sample::{Facts, Io, Sample, Task, TaskKey},
     sink::iotop::{Layout, TITLES},
@@ -21,14 +24,10 @@ use screen::{Action, Head, Screen, Taken, rows, shown};
 use std::{
     fs,
     io::{self, Write as _},
-    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 /// What keeps it from going on.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +157,7 @@ impl<'a> Job<'a> {
         // Somebody who looks wants to see something soon.
         let first = if live.is_some() { period.min(Duration::from_millis(300)) } else { period };
         let wakeup = self.exits.as_ref().map(|exits| exits.wakeup().try_clone_to_owned()).transpose();
-        let wakeup = readiness(wakeup.map_err(Failure::System)?).map_err(Failure::System)?;
+        let wakeup = wakeup.and_then(Wakeup::new).map_err(Failure::System)?;
         self.look()?;
         let mut shown = 0;
         let mut next = Instant::now() + first;
@@ -171,7 +170,7 @@ impl<'a> Job<'a> {
                         biased;
                         () = signals.any() => return Ok(()),
                         () = sleep_until(next) => break None,
-                        () = readable(wakeup.as_ref()) => self.drain(),
+                        () = wakeup.come() => self.drain(),
                         key = key(live.as_mut().map(|(keys, ..)| keys)) => break Some(key),
                     }
                 };
@@ -364,24 +363,6 @@ fn ended(stats: &Stats) -> Task {
 async fn key(keys: Option<&mut Keys>) -> u8 {
     match keys {
         Some(keys) => keys.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn readiness(fd: Option<OwnedFd>) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    // SAFETY: the AsyncFd owns the descriptor, so it stays open and is the same one for as long as it is registered.
-    let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-    fd.map(register).transpose().map_err(io::Error::from)
-}
-
-/// Waits until threads have ended; for ever where nobody says so.
-async fn readable(fd: Option<&AsyncFd<OwnedFd>>) {
-    match fd {
-        Some(fd) => {
-            if let Ok(mut guard) = fd.readable().await {
-                guard.clear_ready();
-            }
-        }
         None => std::future::pending().await,
     }
 }

@@ -1,5 +1,6 @@
 //! `query`: finds processes in the tree, and prints them or what SQL makes of them.
 
+mod exited;
 mod print;
 mod sql;
 
@@ -13,9 +14,10 @@ use crate::{
         query::{Compat, Level, QueryArgs},
     },
     clock::Clock,
+    kernel::Reason,
     sample::node::Member,
     source::{
-        database,
+        SourceError, database,
         procfs::{self, node::Tree},
     },
 };
@@ -41,6 +43,10 @@ enum Trouble {
     Tree(PathBuf, io::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
+    #[error("--exited needs eBPF, which cannot be used: {0}; {remedy}", remedy = .0.remedy())]
+    Unsupported(Reason),
+    #[error("{0}")]
+    Source(#[from] SourceError),
 }
 
 /// Answers, and says the exit code.
@@ -53,6 +59,7 @@ pub fn run(args: &QueryArgs) -> u8 {
     eprintln!("kpidstat: {trouble}");
     match trouble {
         Trouble::Usage(_) | Trouble::Query(QueryError::Syntax(..)) => exit::USAGE,
+        Trouble::Unsupported(_) => exit::UNSUPPORTED,
         _ => exit::FAILED,
     }
 }
@@ -70,7 +77,11 @@ pub(super) fn read(args: &crate::cli::tree::TreeArgs) -> io::Result<Tree> {
 fn answer(args: &QueryArgs) -> Result<String, Trouble> {
     args.tree.check().map_err(Trouble::Usage)?;
     let epoch_ns = Clock::Real.now().epoch_ns;
-    let tree = read(&args.tree).map_err(|error| Trouble::Tree(args.tree.procfs.clone(), error))?;
+    let ended = args.exited.map(|time| exited::during(time, &args.tree)).transpose()?;
+    let mut tree = read(&args.tree).map_err(|error| Trouble::Tree(args.tree.procfs.clone(), error))?;
+    if let Some((sample, host)) = &ended {
+        tree.add_exited(&sample.departed, host);
+    }
     let variables = Variables::evaluate(&args.environment);
     let warn = |what: String| {
         if args.level <= Level::Warning {

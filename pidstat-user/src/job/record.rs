@@ -69,6 +69,9 @@ pub fn run(args: &RecordArgs) -> u8 {
 
 async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     args.tree.check().map_err(Trouble::Usage)?;
+    if args.tree.members.contains(&Member::Exited) {
+        return Err(Trouble::Usage("--procfile-list: processes that ended are in the table exited".into()));
+    }
     let mut signals = Signals::unless_ignored().map_err(Failure::System)?;
     let columns = columns(&args.tree.members);
     let mut variables = Variables::evaluate(&args.environment);

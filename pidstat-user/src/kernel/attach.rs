@@ -18,6 +18,25 @@ use std::{cell::RefCell, fs::File, io, os::fd::AsFd, path::Path};
 /// What perf_event_open needs to make a breakpoint that ends with its descriptor (4.17 and later).
 const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
 
+/// Makes aya's loader. It has no constructor that does not read and parse the whole BTF, for relocations that objects from Rust
+/// do not have, at the cost of everything else at the start together. So there is no free descriptor while it is made: it does
+/// without what it cannot open.
+fn loader() -> EbpfLoader<'static> {
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls write and read one rlimit each; nothing else of this process opens a file meanwhile, and if it did, it
+    // would get an error.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut before) != 0 {
+            return EbpfLoader::new();
+        }
+        let none = libc::rlimit { rlim_cur: 0, ..before };
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none);
+        let loader = EbpfLoader::new();
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const before);
+        loader
+    }
+}
+
 /// The running kernel's type information, read once and shared by all families.
 #[derive(Debug)]
 pub struct Kernel {
@@ -25,8 +44,7 @@ pub struct Kernel {
     loader: RefCell<Loader>,
 }
 
-/// aya's loader. Making one parses the whole BTF, for relocations that objects from Rust do not have, and costs more than
-/// everything else at the start together; so one is made, and loads every object.
+/// aya's loader; one is made, and loads every object.
 #[derive(Debug)]
 struct Loader {
     aya: EbpfLoader<'static>,
@@ -64,7 +82,7 @@ impl Kernel {
             _ => Reason::BadBtf(error.to_string()),
         })?;
         let btf = Btf::parse(bytes)?;
-        let mut aya = EbpfLoader::new();
+        let mut aya = loader();
         aya.btf(None).allow_unsupported_maps();
         Ok(Kernel { btf, loader: RefCell::new(Loader { aya, globals: Vec::new() }) })
     }

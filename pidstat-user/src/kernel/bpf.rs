@@ -82,16 +82,30 @@ impl IterLink {
     ///
     /// # Errors
     /// What the kernel said; the pieces that were handed over before stay valid.
-    pub fn read(&self, buffer: &mut IterBuffer, mut piece: impl FnMut(&[u8])) -> io::Result<()> {
+    pub fn read(&self, buffer: &mut IterBuffer, piece: impl FnMut(&[u8])) -> io::Result<()> {
+        self.read_into(&mut buffer.words, piece)
+    }
+
+    /// Walks once and calls `pause` whenever the program wrote a word, and at the end.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn walk(&self, mut pause: impl FnMut()) -> io::Result<()> {
+        // The kernel stops when there is as much as was asked for.
+        self.read_into(&mut [0], |_| pause())?;
+        pause();
+        Ok(())
+    }
+
+    fn read_into(&self, words: &mut [u64], mut piece: impl FnMut(&[u8])) -> io::Result<()> {
         let mut attr = [fd_word(self.link.as_fd())];
         // SAFETY: `attr` is laid out as the kernel's iter_create (link_fd, flags).
         let fd = unsafe { bpf(ITER_CREATE, &mut attr)? };
         // SAFETY: ITER_CREATE returned a new descriptor that nothing else owns.
         let iter = unsafe { OwnedFd::from_raw_fd(fd) };
         loop {
-            let words = &mut buffer.words;
-            // SAFETY: the kernel writes at most as many bytes as `words` owns.
-            let n = unsafe { libc::read(iter.as_raw_fd(), words.as_mut_ptr().cast(), size_of_val(&**words)) };
+            // SAFETY: the kernel writes at most as many bytes as `words` has.
+            let n = unsafe { libc::read(iter.as_raw_fd(), words.as_mut_ptr().cast(), size_of_val(words)) };
             match usize::try_from(n) {
                 Ok(0) => return Ok(()),
                 // SAFETY: read(2) returned `n`, which is at most the bytes of `words`; every byte is a valid u8.

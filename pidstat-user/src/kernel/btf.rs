@@ -9,6 +9,8 @@ mod mapped;
 pub use mapped::kernel_bytes;
 
 use bytes::Bytes;
+use memchr::memmem;
+use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 /// Why bytes are not usable as BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,15 +45,22 @@ const FUNC_PROTO: u32 = 13;
 /// How deep anonymous members, and chains of typedefs and qualifiers, are followed.
 const DEPTH: u32 = 32;
 
-/// The type information of one kernel, indexed by name.
+/// The type information of one kernel.
+///
+/// Some thirty of its hundred thousand names are ever asked for, so there is no index of them: a name is searched for in the
+/// strings, which is fast, and its place there among those of the types.
 #[derive(Debug)]
 pub struct Btf {
     data: Bytes,
     /// Position of each type, by id; id 0 is void.
     types: Vec<u32>,
-    /// Type ids by hash of the name, open addressing; 0 is a free slot.
-    table: Vec<u32>,
-    strings: std::ops::Range<usize>,
+    /// Where the names of types stand in the strings, of the kinds that can be asked for.
+    names: Vec<u32>,
+    /// The types of these names.
+    named: Vec<u32>,
+    /// What was asked for so far.
+    found: RefCell<HashMap<String, Vec<u32>>>,
+    strings: Range<usize>,
 }
 
 /// One type's fixed part.
@@ -66,7 +75,7 @@ struct Head {
 }
 
 impl Btf {
-    /// Takes over the bytes of `/sys/kernel/btf/vmlinux` and indexes them.
+    /// Takes over the bytes of `/sys/kernel/btf/vmlinux` and looks where its types are.
     ///
     /// # Errors
     /// What is wrong with the bytes.
@@ -77,7 +86,7 @@ impl Btf {
             return Err(BtfError::NotBtf);
         }
         let header = word(4)? as usize;
-        let section = |at: usize| -> Result<std::ops::Range<usize>, BtfError> {
+        let section = |at: usize| -> Result<Range<usize>, BtfError> {
             let start = header.checked_add(word(at)? as usize).ok_or(BtfError::Truncated(at))?;
             let end = start.checked_add(word(at + 4)? as usize).ok_or(BtfError::Truncated(at))?;
             if end > data.len() {
@@ -86,8 +95,11 @@ impl Btf {
             Ok(start..end)
         };
         let (body, strings) = (section(8)?, section(16)?);
-        let mut types = vec![0];
-        let mut named = Vec::new();
+        // Most types are of two to four words and a half of them has a name.
+        let mut types = Vec::with_capacity(body.len() / 32);
+        types.push(0);
+        let (mut names, mut named) =
+            (Vec::with_capacity(body.len() / 64), Vec::with_capacity(body.len() / 64));
         let mut at = body.start;
         while at < body.end {
             let head = head_at(&data, at).ok_or(BtfError::Truncated(at))?;
@@ -100,7 +112,8 @@ impl Btf {
                 unknown => return Err(BtfError::UnknownKind(unknown)),
             };
             let Ok(position) = u32::try_from(at) else { return Err(BtfError::Truncated(at)) };
-            if matches!(head.kind, 4 | 5 | 8 | 12) && word(at)? != 0 {
+            if matches!(head.kind, 4 | 5 | 8 | 12) {
+                names.push(word(at)?);
                 named.push(u32::try_from(types.len()).map_err(|_| BtfError::Truncated(at))?);
             }
             types.push(position);
@@ -109,17 +122,7 @@ impl Btf {
                 return Err(BtfError::Truncated(at));
             }
         }
-        let mut btf =
-            Btf { data, types, table: vec![0; (2 * named.len()).next_power_of_two().max(2)], strings };
-        for id in named {
-            let Some(name) = btf.head(id).and_then(|head| btf.name(head.at)) else { continue };
-            let mut slot = btf.slot(name);
-            while btf.table[slot] != 0 {
-                slot = (slot + 1) & (btf.table.len() - 1);
-            }
-            btf.table[slot] = id;
-        }
-        Ok(btf)
+        Ok(Btf { data, types, names, named, found: RefCell::default(), strings })
     }
 
     /// Byte offset of a member, by dotted path through nested members, looking through anonymous structs and unions.
@@ -210,28 +213,28 @@ impl Btf {
     }
 
     fn find(&self, kind: Kind, name: &str) -> Option<u32> {
-        let mut slot = self.slot(name.as_bytes());
-        while self.table[slot] != 0 {
-            let id = self.table[slot];
-            let head = self.head(id)?;
-            if head.kind == kind as u32 && self.name(head.at) == Some(name.as_bytes()) {
-                return Some(id);
-            }
-            slot = (slot + 1) & (self.table.len() - 1);
+        let mut found = self.found.borrow_mut();
+        if !found.contains_key(name) {
+            found.insert(name.to_owned(), self.search(name));
         }
-        None
+        let of_kind = |id: &&u32| self.head(**id).is_some_and(|head| head.kind == kind as u32);
+        found.get(name)?.iter().find(of_kind).copied()
     }
 
-    /// Where the search for a name begins. Half of the table is free, so every search ends.
-    fn slot(&self, name: &[u8]) -> usize {
-        const SEED: u64 = 0x517c_c1b7_2722_0a95;
-        let mut hash = name.len() as u64;
-        for chunk in name.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(SEED);
+    /// The types of a name.
+    fn search(&self, name: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        let Some(strings) = self.data.get(self.strings.clone()) else { return ids };
+        if name.is_empty() {
+            return ids;
         }
-        (hash >> 32) as usize & (self.table.len() - 1)
+        let text = [name.as_bytes(), b"\0"].concat();
+        for at in memmem::find_iter(strings, &text) {
+            // Mostly it is the end of another name, to which no type points.
+            let same = self.names.iter().zip(&self.named).filter(|(place, _)| **place as usize == at);
+            ids.extend(same.map(|(_, id)| *id));
+        }
+        ids
     }
 
     fn head(&self, id: u32) -> Option<Head> {

@@ -71,7 +71,7 @@ pub struct Rung {
     pub programs: &'static [Program],
     /// What it needs as well where the kernel has what they hook; where it does not, there is nothing to count there.
     pub where_present: &'static [Program],
-    /// The same, for what is counted on request only.
+    /// What it can do without: what is counted on request only, and what makes it a little better.
     pub on_request: &'static [Program],
     /// What it does not count exactly although a better one does, in words; `None` if nothing.
     pub shortfall: Option<&'static str>,

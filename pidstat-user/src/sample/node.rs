@@ -1,7 +1,7 @@
 //! A node of the process tree as data: what its members and their fields are called, of which kind, in which order.
 //!
 //! The names, the order and the kinds of `stat`, `cmdline`, `io`, `status`, `fd` and `smaps_rollup` are those of Procpath
-//! 1.15, so that queries and recordings made for it go on working. `cgroup`, `delay` and `net` are ours.
+//! 1.15, so that queries and recordings made for it go on working. `cgroup`, `delay`, `net` and `exited` are ours.
 
 use super::Missing;
 
@@ -57,6 +57,8 @@ pub enum Member {
     Delay,
     /// The open sockets of the process: how many, and what their connections moved.
     Net,
+    /// How a process ended, and what it used in its whole life. No file has it.
+    Exited,
 }
 
 /// What values a field has when it has one.
@@ -207,12 +209,29 @@ const SMAPS_ROLLUP: &[Field] = fields![
 /// Nanoseconds on a CPU, runnable without one, and waiting for block devices; how often a thread was put on a CPU.
 const DELAY: &[Field] = fields![run_ns, wait_ns, timeslices, block_io_ns];
 
-/// Numbers of sockets; bytes of the TCP connections that are open now, since each was opened.
+/// Numbers of sockets, of all kinds and of some (`tcp` without those that listen); bytes and segments sent again of the TCP
+/// connections that are open now, since each was opened. A socket of several processes is counted at each.
 const NET: &[Field] = fields![sockets, tcp, udp, unix, rx_bytes, tx_bytes, retransmits];
+
+/// Exit code as a shell shows it, and as `wait` gives it; nanoseconds, bytes and numbers.
+const EXITED: &[Field] = fields![
+    code,
+    status,
+    end_uptime_ns,
+    user_ns,
+    system_ns,
+    max_resident_bytes,
+    read_bytes,
+    write_bytes,
+    voluntary_switches,
+    involuntary_switches,
+    rx_bytes,
+    tx_bytes,
+];
 
 impl Member {
     /// Every member: Procpath's in its order, then ours.
-    pub const ALL: [Member; 9] = [
+    pub const ALL: [Member; 10] = [
         Member::Stat,
         Member::Cmdline,
         Member::Io,
@@ -222,6 +241,7 @@ impl Member {
         Member::Cgroup,
         Member::Delay,
         Member::Net,
+        Member::Exited,
     ];
 
     /// Its name in a query, in JSON, and at the beginning of its columns.
@@ -236,6 +256,7 @@ impl Member {
             Member::Cgroup => "cgroup",
             Member::Delay => "delay",
             Member::Net => "net",
+            Member::Exited => "exited",
         }
     }
 
@@ -246,7 +267,7 @@ impl Member {
 
     /// Whether Procpath knows it; those are in a node when they are listed, ours also when a query names them.
     pub fn is_procpaths(self) -> bool {
-        !matches!(self, Member::Cgroup | Member::Delay | Member::Net)
+        !matches!(self, Member::Cgroup | Member::Delay | Member::Net | Member::Exited)
     }
 
     /// Its fields in order; none if the member is one text itself.
@@ -259,6 +280,7 @@ impl Member {
             Member::SmapsRollup => SMAPS_ROLLUP,
             Member::Delay => DELAY,
             Member::Net => NET,
+            Member::Exited => EXITED,
             Member::Cmdline | Member::Cgroup => &[],
         }
     }

@@ -1,6 +1,6 @@
 //! A sample as rows of a table, and back: each field of a task with its column's name, declared once for both ways.
 
-use super::{Cgroup, Comm, End, Exit, Losses, Missing, Reading, Task};
+use super::{Cgroup, Comm, End, Exit, Losses, Missing, Reading, Seldom, Task};
 use std::rc::Rc;
 
 /// A value in a table.
@@ -304,22 +304,16 @@ fn readings(task: &Task) -> [(&'static str, Option<Missing>); 10] {
         cpu: _,
         faults: _,
         memory: _,
-        peak_kib,
         sched,
         switches,
         io,
         delays,
-        waits,
-        stack,
-        fds,
-        cgroup,
         traffic,
-        // No recording has them.
-        // The table `record` has it.
-        control: _,
-        runs: _,
+        seldom,
         end: _,
     } = task;
+    // No recording has runs, and the table `record` has control.
+    let Seldom { peak_kib, waits, stack, fds, cgroup, control: _, runs: _ } = &**seldom;
     [
         ("peak", peak_kib.err()),
         ("sched", sched.err()),
@@ -390,9 +384,10 @@ mod tests {
         let task = full();
         assert_eq!(format!("{:?}", copied(&task)), format!("{task:?}"));
         // No recording has what the hooks on the scheduler counted, nor what went through UNIX sockets.
-        let traffic = task.traffic.map(|all| Traffic { unix: Ok(UnixTraffic::default()), ..all });
-        let (runs, control) = (Ok(Rc::default()), Ok(Control::default()));
-        let recorded = format!("{:?}", Task { runs, control, traffic, ..task });
+        let mut task = task;
+        task.traffic = task.traffic.map(|all| Traffic { unix: Ok(UnixTraffic::default()), ..all });
+        (task.runs, task.control) = (Ok(Rc::default()), Ok(Control::default()));
+        let recorded = format!("{task:?}");
         assert!(!recorded.contains("Err"), "{recorded}");
     }
 
@@ -474,7 +469,10 @@ mod tests {
         task.cgroup = Err(Missing::Gone);
         task.stack = Err(Missing::NotAsked);
         let copy = copied(&task);
-        assert_eq!((copy.io, copy.cgroup.err()), (Err(Missing::NoPermission), Some(Missing::Gone)));
+        assert_eq!(
+            (copy.io, copy.cgroup.as_ref().err().copied()),
+            (Err(Missing::NoPermission), Some(Missing::Gone))
+        );
         assert_eq!(copy.stack, Err(Missing::NotInSource));
     }
 

@@ -104,6 +104,26 @@ pub struct Cost {
     pub flow_map: Reading<(u64, u64)>,
 }
 
+impl Cost {
+    /// The figures with their names, for every output that machines read; `cpu_ns` is what was used in the interval. `None`
+    /// where there is nothing to be had.
+    pub fn named(&self, cpu_ns: Option<u64>) -> [(&'static str, Option<u64>); 10] {
+        let (bpf, map, flows) = (self.bpf.ok(), self.exit_map.ok(), self.flow_map.ok());
+        [
+            ("cpu_ns", cpu_ns),
+            ("resident_bytes", self.resident_bytes.ok()),
+            ("peak_bytes", Some(self.peak_bytes)),
+            ("sample_ns", Some(self.sample_ns)),
+            ("bpf_run_ns", bpf.map(|bpf| bpf.0)),
+            ("bpf_runs", bpf.map(|bpf| bpf.1)),
+            ("exit_map_used", map.map(|map| map.0)),
+            ("exit_map_room", map.map(|map| map.1)),
+            ("flow_map_used", flows.map(|map| map.0)),
+            ("flow_map_room", flows.map(|map| map.1)),
+        ]
+    }
+}
+
 /// What could not be counted or shown exactly since the start, by reason; all zero on a healthy run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
@@ -135,7 +155,7 @@ pub struct Losses {
     pub sched_tasks_full: u64,
     /// Preemptions by tasks for which the map of pairs had no room.
     pub sched_pairs_full: u64,
-    /// Ended processes whose final record never came, shown as they were when their last thread began to die.
+    /// Ended processes whose final record never came, shown as they were when their parent was told.
     pub exit_unseen: u64,
 }
 

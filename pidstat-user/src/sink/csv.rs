@@ -3,7 +3,7 @@
 use super::{Frame, Join, Sink};
 use crate::{
     column::{Column, Value},
-    sample::{End, Host, Task},
+    sample::{End, Host, Task, stored::losses_text},
 };
 use std::io::Write as _;
 
@@ -35,7 +35,18 @@ impl Sink for Csv {
                     let _ = write!(out, ",{}", column.id);
                 }
                 out.extend_from_slice(if frame.origin.net_rung.is_some() { b",net_rung" } else { b"" });
+                out.extend_from_slice(b",losses");
+                for (name, _) in frame.origin.cost.iter().flat_map(|cost| cost.named(None)) {
+                    let _ = write!(out, ",self_{name}");
+                }
                 out.extend_from_slice(b",exited,exit_code,command\n");
+            }
+            // The same in every row: what was lost so far, and what the tool itself cost.
+            let losses = losses_text(&frame.origin.losses);
+            let mut own = format!(",{}", if losses.is_empty() { "none" } else { &losses });
+            for (_, figure) in frame.origin.cost.iter().flat_map(|cost| cost.named(frame.own_cpu_ns)) {
+                own.push(',');
+                own.extend(figure.map(|figure| figure.to_string()));
             }
             for row in &table.rows {
                 let task = row.now;
@@ -73,6 +84,7 @@ impl Sink for Csv {
                 if let Some(rung) = &frame.origin.net_rung {
                     let _ = write!(out, ",{}", rung.as_ref().unwrap_or(&""));
                 }
+                out.extend_from_slice(own.as_bytes());
                 let _ = write!(out, ",{},", u8::from(row.exited));
                 if let End::Exited(exit) = task.end {
                     let _ = write!(out, "{}", exit.code());

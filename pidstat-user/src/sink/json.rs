@@ -225,24 +225,15 @@ pub(super) fn about(origin: &Origin, before_epoch_ns: i64, now_epoch_ns: i64, ou
 /// What kpidstat itself costs, and the books of `--check`, as members of the same object.
 fn books(frame: &Frame<'_>, out: &mut Vec<u8>) {
     if let Some(cost) = &frame.origin.cost {
-        let or_null = |figure: Option<u64>| figure.map_or("null".to_owned(), |figure| figure.to_string());
-        let (bpf, map, flows) = (cost.bpf.ok(), cost.exit_map.ok(), cost.flow_map.ok());
-        let _ = write!(
-            out,
-            ", \"self\": {{\"cpu_ns\": {}, \"resident_bytes\": {}, \"peak_bytes\": {}, \"sample_ns\": {}, \
-             \"bpf_run_ns\": {}, \"bpf_runs\": {}, \"exit_map_used\": {}, \"exit_map_room\": {}, \
-             \"flow_map_used\": {}, \"flow_map_room\": {}}}",
-            or_null(frame.own_cpu_ns),
-            or_null(cost.resident_bytes.ok()),
-            cost.peak_bytes,
-            cost.sample_ns,
-            or_null(bpf.map(|bpf| bpf.0)),
-            or_null(bpf.map(|bpf| bpf.1)),
-            or_null(map.map(|map| map.0)),
-            or_null(map.map(|map| map.1)),
-            or_null(flows.map(|map| map.0)),
-            or_null(flows.map(|map| map.1)),
-        );
+        out.extend_from_slice(b", \"self\": {");
+        for (number, (name, figure)) in cost.named(frame.own_cpu_ns).iter().enumerate() {
+            let comma = if number > 0 { ", " } else { "" };
+            let _ = match figure {
+                Some(figure) => write!(out, "{comma}\"{name}\": {figure}"),
+                None => write!(out, "{comma}\"{name}\": null"),
+            };
+        }
+        out.push(b'}');
     }
     match &frame.check {
         Some(Ok(check)) => {

@@ -1,11 +1,14 @@
 //! The kernel's own counters: tasks by iterator, traffic by socket hooks, hidden or doubtful tasks from /proc.
 
+#[cfg(test)]
+mod churn;
 mod cputime;
 pub mod exits;
 mod files;
 mod gather;
 mod hidden;
 mod known;
+mod memory;
 mod namespace;
 pub mod net;
 mod record;
@@ -72,6 +75,8 @@ pub struct EbpfSource {
     losses: Losses,
     /// Readable when one of the rings wants emptying.
     wakeup: Option<OwnedFd>,
+    /// Whether what only the first sample needed was given back.
+    light: bool,
 }
 
 impl EbpfSource {
@@ -128,7 +133,7 @@ impl EbpfSource {
             either(rings.into_iter().flatten()).map_err(|error| Reason::Other(format!("epoll: {error}")))?;
         let mut reader = Reader::open(proc_root).map_err(|error| Reason::Other(error.to_string()))?;
         drop(kernel);
-        give_back();
+        memory::give_back();
         Ok(EbpfSource {
             host,
             want: want.clone(),
@@ -147,6 +152,7 @@ impl EbpfSource {
             filler: want.facts.has(Facts::WAITS).then(|| Filler::open(true)),
             reader,
             losses: Losses::default(),
+            light: false,
         })
     }
 
@@ -223,15 +229,6 @@ impl EbpfSource {
     }
 }
 
-/// Gives the memory that loading took back to the system: what stays of it lies scattered among what was freed.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: the call touches nothing but what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// A descriptor that is readable when one of `descriptors` is; none if there are none.
 fn either<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Option<OwnedFd>> {
     let mut descriptors = descriptors.peekable();
@@ -272,6 +269,9 @@ impl Source for EbpfSource {
     ) -> Result<(), SourceError> {
         out.tasks.clear();
         out.departed.clear();
+        if previous.is_some() && !std::mem::replace(&mut self.light, true) {
+            memory::give_back();
+        }
         let failed = |error: io::Error| SourceError::Kernel(format!("task iterator: {error}"));
         let all = self.want.pids == Pids::All;
         let again = self.hidden.begin(clock.now(), all, &mut self.reader).map_err(failed)?;
@@ -302,7 +302,7 @@ impl Source for EbpfSource {
         self.walk.gather.begin();
         self.hidden.read(&self.want, &mut self.walk, (reader, users, host));
         self.walk.read(&mut out.tasks).map_err(failed)?;
-        self.hidden.discover(&self.want, again, &mut self.walk, &mut out.tasks, (reader, users, host));
+        self.hidden.discover(&self.want, &mut self.walk, &mut out.tasks, (reader, users, host));
         self.losses.inconsistent += self.walk.settle(&mut out.tasks, previous, again, (reader, users, host));
         if self.walk.gather.disordered {
             self.walk.sort(&mut out.tasks);
@@ -321,6 +321,7 @@ impl Source for EbpfSource {
         self.groups_of_traffic(out);
         if let Some(Ok(exits)) = &mut self.exits {
             exits.overdue(out, &self.walk.shape);
+            exits.found.drain(..).for_each(|child| self.walk.take_off(&child));
             let sums = &self.walk.gather.sums;
             exits.books.left(&self.walk.gone);
             let vanished = self.walk.vanished || self.hidden.vanished;

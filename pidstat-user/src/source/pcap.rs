@@ -39,9 +39,6 @@ pub const SHORTFALL: &str = "packets are captured, so figures are of the wire as
 const SPACES_MAX: usize = 128;
 /// Samples for which a namespace without processes is kept.
 const SPACE_IDLE: u64 = 16;
-/// States of a TCP connection that has a socket without a descriptor, before it is accepted or after it was closed.
-const ESTABLISHED: u8 = 1;
-const SYN_RECEIVED: [u8; 2] = [3, 12];
 
 /// Tries everything that a capture needs, for `doctor`.
 ///
@@ -67,6 +64,8 @@ pub struct PcapSource {
     sample: u64,
     /// Of captures that are closed.
     lost: Losses,
+    /// Why a capture ended that should not have.
+    failed: Option<String>,
     /// Why other namespaces are not captured, and what else the user should know.
     notes: Vec<String>,
     /// Readable when packets have come, or when the source of the tasks wants to be looked after.
@@ -119,6 +118,7 @@ impl PcapSource {
             connections,
             sample: 0,
             lost: Losses::default(),
+            failed: None,
             notes: Vec::new(),
             wakeup,
         };
@@ -172,40 +172,44 @@ impl PcapSource {
         });
     }
 
-    /// Takes over every packet that has come.
+    /// Takes over every packet that has come. Sockets are asked for at once, before they are gone; who has them, after that.
     fn take(&mut self) {
-        let (ledger, owners) = (&mut self.ledger, &mut self.owners);
+        let (ledger, mut met) = (&mut self.ledger, Vec::new());
         for space in &mut self.spaces {
             let drained = space.drain(|diag, (key, sent), packet, epoch_ns| {
                 if ledger.add(key, sent, packet, epoch_ns) {
-                    look(ledger, owners, diag, &key);
+                    meet(ledger, diag, &key);
+                    met.push(key);
                 }
             });
             if let Err(why) = drained {
-                // Its device went down or away.
-                eprintln!("kpidstat: a capture ended: {why}");
+                self.failed = Some(format!("a capture ended: {why}"));
             }
+        }
+        for key in met {
+            name(ledger, &mut self.owners, &key);
         }
     }
 
     /// Finds out whose the connections are that moved, and how they stand.
     fn own(&mut self) {
         let due = self.ledger.due();
-        let mut wanted = false;
-        for round in 0..2 {
-            for key in &due {
-                if round == 1 && self.ledger.is_owned(key) {
-                    continue;
-                }
-                let Some(space) = self.spaces.iter_mut().find(|space| space.inode == key.space) else {
-                    continue;
-                };
-                wanted |= look(&mut self.ledger, &mut self.owners, &mut space.diag, key);
+        for key in &due {
+            if let Some(space) = self.spaces.iter_mut().find(|space| space.inode == key.space) {
+                meet(&mut self.ledger, &mut space.diag, key);
             }
-            if round == 1 || !wanted {
-                break;
+        }
+        let (ledger, owners) = (&mut self.ledger, &mut self.owners);
+        let mut nameless: Vec<&FlowKey> = due.iter().filter(|key| !name(ledger, owners, key)).collect();
+        let unsearched = nameless.iter().filter(|key| ledger.search(key)).count();
+        if unsearched > 0 {
+            owners.look_everywhere();
+            nameless.retain(|key| !name(ledger, owners, key));
+        }
+        for key in nameless {
+            if let Some(owner) = ledger.remembered(key) {
+                ledger.owned(key, owner, false);
             }
-            self.owners.look_everywhere();
         }
     }
 
@@ -261,32 +265,36 @@ impl PcapSource {
     }
 }
 
-/// Finds out whose a connection is. Says whether everybody should be asked.
-fn look(ledger: &mut Ledger, owners: &mut Owners, diag: &mut diag::Diag, key: &FlowKey) -> bool {
+/// Asks for the socket of a connection, and for the one that listens where it has no descriptor: before it is accepted and
+/// after it was closed.
+fn meet(ledger: &mut Ledger, diag: &mut diag::Diag, key: &FlowKey) {
     let protocol = u16::from(key.protocol);
     let found = diag.socket(protocol, key.local, key.remote);
-    let inode = found.as_ref().map_or(0, |found| found.inode);
-    let exact = found.as_ref().is_none_or(|found| protocol != TCP || found.remote.is_some());
-    if inode != 0 && exact {
-        let owner = owners.of(inode);
-        ledger.found(key, found, owner, owner.is_some());
-        return owner.is_none();
+    if protocol != TCP {
+        ledger.met(key, found, 0);
+        return;
     }
-    // Until it is accepted it is the listener's.
-    let waits = found
-        .as_ref()
-        .is_some_and(|found| !exact || found.state == ESTABLISHED || SYN_RECEIVED.contains(&found.state));
-    let listener = if exact && waits {
-        let nobody = SocketAddr::new(if key.local.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
-        diag.socket(protocol, key.local, nobody)
-    } else {
-        found.clone().filter(|_| !exact)
-    };
-    let inode = listener.map_or(0, |listener| listener.inode);
+    match found {
+        Some(found) if found.remote.is_none() => ledger.met(key, None, found.inode),
+        Some(found) if found.inode != 0 => ledger.met(key, Some(found), 0),
+        found => {
+            let nobody = if key.local.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+            let listener = diag.socket(protocol, key.local, SocketAddr::new(nobody, 0));
+            ledger.met(key, found, listener.map_or(0, |listener| listener.inode));
+        }
+    }
+}
+
+/// Finds out whose a connection is; says whether anybody is known.
+fn name(ledger: &mut Ledger, owners: &mut Owners, key: &FlowKey) -> bool {
+    let Some((own, listener)) = ledger.inodes(key) else { return true };
+    // Otherwise it is the listener's.
+    let inode = if own == 0 { listener } else { own };
     let owner = if inode == 0 { None } else { owners.of(inode) };
-    let guess = owner.or_else(|| ledger.remembered(key));
-    ledger.found(key, found.filter(|_| exact), guess, false);
-    inode != 0 && owner.is_none()
+    if let Some(owner) = owner {
+        ledger.owned(key, owner, own != 0);
+    }
+    owner.is_some()
 }
 
 /// A descriptor that is readable when one of those is that it watches.
@@ -320,6 +328,9 @@ impl Source for PcapSource {
     ) -> Result<(), SourceError> {
         // Before the tasks: whoever moved something and is in no row has ended.
         self.take();
+        if let Some(why) = self.failed.take() {
+            return Err(SourceError::Kernel(why));
+        }
         self.own();
         self.ledger.settle(ebpf::net::process_exists);
         self.tasks.sample(clock, previous, out)?;

@@ -1,6 +1,6 @@
 //! Short-lived processes that do a known amount of everything; says on its output what wait4 said of each.
 //!
-//! `exit_load storm COUNT PARALLEL PORT`, `exit_load run SCENARIO`: one line per ended child:
+//! `exit_load storm COUNT PARALLEL PORT [SECONDS]`, `exit_load run SCENARIO`: one line per ended child:
 //! `PID utime_us stime_us minflt majflt nvcsw nivcsw maxrss_kib status`. What the processes write is known by ordinal.
 #![expect(clippy::zombie_processes, reason = "wait4 reaps them, for its rusage")]
 
@@ -18,7 +18,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let number = |at: usize| args.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
     match args.get(1).map_or("", String::as_str) {
-        "storm" => storm(number(2), number(3), &args[4]),
+        "storm" => storm(number(2), number(3), &args[4], args.get(5).map(|_| Duration::from_secs(number(5)))),
         "job" => job(number(2), &args[3]),
         "run" => run(&args[2]),
         "zombie" => zombie(),
@@ -68,10 +68,14 @@ fn say(out: &[u8]) {
     std::io::stdout().write_all(out).expect("stdout");
 }
 
-fn storm(count: u64, parallel: u64, port: &str) {
+fn storm(count: u64, parallel: u64, port: &str, time: Option<Duration>) {
+    let start = Instant::now();
     let mut out = Vec::new();
     let mut running = 0;
     for ordinal in 0..count {
+        if time.is_some_and(|time| start.elapsed() >= time) {
+            break;
+        }
         if running >= parallel && reaped(&mut out) {
             running -= 1;
         }

@@ -154,7 +154,11 @@ pub fn pin() -> io::Result<()> {
     Ok(())
 }
 
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// A pipe: its end to read, and its end to write.
+///
+/// # Errors
+/// There are too many files.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: the call fills the two numbers; on success both are new descriptors that nothing else owns.
     unsafe {

@@ -12,11 +12,12 @@ use std::{
 };
 
 /// Programs that are started by name, and their packages.
-pub const NEEDS: [setup::Need; 5] = [
+pub const NEEDS: [setup::Need; 6] = [
     ("pidstat", "sysstat"),
     ("strace", "strace"),
     ("tcpdump", "tcpdump"),
     ("nethogs", "nethogs"),
+    ("iperf3", "iperf3"),
     ("python3", "python3-venv"),
 ];
 

@@ -7,9 +7,10 @@ use super::{
 use anyhow::{Context, Result, bail};
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Lines, Read},
     mem,
     os::fd::AsRawFd,
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -73,6 +74,43 @@ pub fn run(contender: &Contender, samples: usize, walk: &mut Walk, limit: Durati
     match contender.mark {
         Mark::Lines { end, per_report } => marked(contender, (end, per_report), samples, walk, limit),
         Mark::None => unmarked(contender, samples),
+    }
+}
+
+/// kpidstat under way, printing one line for each sample.
+pub struct Sampler {
+    child: Ended,
+    lines: Lines<BufReader<ChildStdout>>,
+    used_ms: f64,
+}
+
+impl Sampler {
+    /// Starts it with arguments that make it print NDJSON.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start(kpidstat: &Path, args: &[&str]) -> Result<Sampler> {
+        let mut command = Command::new(kpidstat);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = Ended(command.spawn().context("kpidstat")?);
+        let stdout = child.0.stdout.take().context("stdout was piped")?;
+        Ok(Sampler { child, lines: BufReader::new(stdout).lines(), used_ms: 0.0 })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> libc::pid_t {
+        libc::pid_t::try_from(self.child.0.id()).unwrap_or_default()
+    }
+
+    /// Waits for the next sample and returns the CPU time since the one before, in milliseconds.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn sample(&mut self) -> Result<f64> {
+        self.lines.next().context("kpidstat ended")??;
+        thread::sleep(SETTLE);
+        let used = cpu_ms(self.pid())?;
+        Ok(used - mem::replace(&mut self.used_ms, used))
     }
 }
 
@@ -197,7 +235,11 @@ pub fn cpu_ms(pid: libc::pid_t) -> Result<f64> {
     Ok(time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6)
 }
 
-fn status_kib(pid: libc::pid_t, key: &str) -> Result<u64> {
+/// A line of a process's status, in KiB.
+///
+/// # Errors
+/// It has ended, or there is no such line.
+pub fn status_kib(pid: libc::pid_t, key: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)

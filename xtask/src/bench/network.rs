@@ -1,173 +1,91 @@
-//! What counting traffic costs those who cause it: ping-pongs over loopback with nobody watching, and with each watcher.
+//! What counting traffic costs those who cause it: ping-pongs and bulk over loopback, beside other programs that look.
 
 use super::{
     arena::{self, Population},
-    measure::cpu_ms,
+    bars::Bar,
+    duel::{Duel, Game, Watcher, both},
+    page::Page,
 };
-use crate::command::{self, output};
 use anyhow::{Context, Result, bail};
 use std::{
+    fs,
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// Who watches.
-pub const WATCHERS: [&str; 4] = ["nobody", "kpidstat -n", "nethogs -a -t", "tcpdump -w /dev/null"];
-/// What is played.
-pub const GAMES: [&str; 2] = ["TCP, 1 byte", "UDP, 32 bytes"];
+/// Round trips of one game.
+const TRIPS: u32 = 10_000;
+/// What iperf3 sends in one game.
+const BULK_MIB: u32 = 1_024;
 
-/// Who is absent, and why.
-pub type Absent = Vec<(String, String)>;
+const WATCHERS: [Watcher; 5] = [
+    "nobody",
+    "kpidstat -n 1",
+    "kpidstat -n --net sampled 1",
+    "nethogs -a -t -d 1 lo",
+    "tcpdump -n -i lo -w /dev/null",
+];
+const NOBODY: usize = 0;
+const HOOKS: usize = 1;
+const SAMPLED: usize = 2;
+const NETHOGS: usize = 3;
+const TCPDUMP: usize = 4;
 
-/// CPU time of one round trip in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trip {
-    /// Index in [`WATCHERS`].
-    pub watcher: usize,
-    /// Index in [`GAMES`].
-    pub game: usize,
-    /// Of the two players, the kernel's work on their behalf included.
-    pub players_us: f64,
-    /// Of the watcher itself.
-    pub watcher_us: f64,
-}
+const GAMES: [Game; 3] = [
+    Game { name: "TCP, 1 byte: µs", play: tcp },
+    Game { name: "UDP, 32 bytes: µs", play: udp },
+    Game { name: "iperf3: µs per MiB", play: bulk },
+];
+const BULK: usize = 2;
 
-/// Plays so many rounds, in each of them once with every watcher. Returns the trips, and which watcher is absent and why.
+/// Plays, and judges.
 ///
 /// # Errors
-/// The games themselves could not be played.
-pub fn play(kpidstat: &Path, rounds: usize, trips: u32) -> Result<(Vec<Trip>, Absent)> {
-    let said = arena::within(Population::Empty, true, |out| {
-        let mut absent = [false; WATCHERS.len()];
-        for round in 0..rounds {
-            for (number, name) in WATCHERS.iter().enumerate() {
-                if absent[number] {
-                    continue;
-                }
-                let mut watcher = match watcher(name, kpidstat) {
-                    Ok(watcher) => watcher,
-                    Err(why) => {
-                        absent[number] = true;
-                        writeln!(out, "absent\t{number}\t{why:#}")?;
-                        continue;
-                    }
-                };
-                // Every other round the other way round, so that neither game always finds the machine warm.
-                for step in 0..GAMES.len() {
-                    let game = (step + round) % GAMES.len();
-                    let before = watcher.cpu_ms()?;
-                    let players = if game == 0 { tcp(trips) } else { udp(trips) }?;
-                    // What was captured is worked on after it happened.
-                    thread::sleep(Duration::from_millis(300));
-                    let own = watcher.cpu_ms()? - before;
-                    let each = 1e3 / f64::from(trips);
-                    writeln!(out, "trip\t{number}\t{game}\t{}\t{}", players * each, own * each)?;
-                }
-            }
+/// The games could not be played.
+pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
+    let rounds = if quick { 5 } else { 21 };
+    let duel = Duel::play(kpidstat, Population::Empty, &WATCHERS, &GAMES, rounds)?;
+    let mut page = Page::new("CPU time of a round trip over loopback, of both players together");
+    (page.head, page.rows) = duel.table(&WATCHERS, &GAMES);
+    for (game, name) in [(0, "TCP ping-pong"), (1, "UDP ping-pong")] {
+        let of = |watcher| duel.change_pct(watcher, game);
+        for other in [NETHOGS, TCPDUMP] {
+            let program = WATCHERS[other].split(' ').next().unwrap_or_default();
+            let costs = of(HOOKS).zip(of(other));
+            page.bars.push(Bar {
+                what: format!("{name}: kpidstat -n slows it by at most half of what {program} does"),
+                measured: costs.map(|(ours, theirs)| format!("{ours:.1} against {theirs:.1} %")),
+                asked: "issue 4",
+                binding: !quick,
+                kept: costs.is_some_and(|(ours, theirs)| ours <= theirs / 2.0),
+            });
         }
-        Ok(())
-    })?;
-    let (mut trips, mut absent) = (Vec::new(), Vec::new());
-    for line in said.lines() {
-        let words: Vec<&str> = line.split('\t').collect();
-        match words.as_slice() {
-            ["trip", watcher, game, players, own] => trips.push(Trip {
-                watcher: watcher.parse()?,
-                game: game.parse()?,
-                players_us: players.parse()?,
-                watcher_us: own.parse()?,
-            }),
-            ["absent", watcher, why] => {
-                absent.push((WATCHERS[watcher.parse::<usize>()?].to_owned(), (*why).to_owned()));
-            }
-            _ => bail!("the arena said {line:?}"),
-        }
+        let noise = of(SAMPLED).zip(duel.noise_pct(NOBODY, game));
+        page.bars.push(Bar {
+            what: format!("{name}: --net sampled slows it by nothing that can be measured"),
+            measured: noise.map(|(change, noise)| format!("{change:+.1} %, noise {noise:.1} %")),
+            asked: "issue 4",
+            binding: !quick,
+            // What is less than a percent is not claimed to be measured.
+            kept: noise.is_some_and(|(change, noise)| change <= noise.max(1.0)),
+        });
     }
-    Ok((trips, absent))
+    page.less(
+        "kpidstat -n itself at iperf3's full speed",
+        duel.own_pct(HOOKS, BULK),
+        2.0,
+        "% of a core",
+        true,
+    );
+    page.absent = duel.absent;
+    Ok(page)
 }
 
-/// A watcher at work; nobody has no process.
-struct Watcher(Option<Child>);
-
-impl Watcher {
-    fn cpu_ms(&mut self) -> Result<f64> {
-        match &self.0 {
-            Some(child) => cpu_ms(libc::pid_t::try_from(child.id())?),
-            None => Ok(0.0),
-        }
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Starts a watcher and returns when it watches.
-fn watcher(name: &str, kpidstat: &Path) -> Result<Watcher> {
-    let program = name.split(' ').next().unwrap_or_default();
-    let mut command = match program {
-        "nobody" => return Ok(Watcher(None)),
-        "kpidstat" => {
-            rung(kpidstat)?;
-            let mut command = Command::new(kpidstat);
-            command.args(["-n", "--source", "ebpf", "1"]);
-            command
-        }
-        other if !command::has(other) => bail!("it is not installed"),
-        other => Command::new(other),
-    };
-    match program {
-        "nethogs" => command.args(["-a", "-t", "-d", "1", "lo"]),
-        "tcpdump" => command.args(["-n", "-i", "lo", "-w", "/dev/null"]),
-        _ => &mut command,
-    };
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut watcher = Watcher(Some(quiet.spawn().with_context(|| name.to_owned())?));
-    thread::sleep(Duration::from_secs(1));
-    if let Some(child) = &mut watcher.0
-        && let Some(status) = child.try_wait()?
-    {
-        bail!("it ended at once ({status})");
-    }
-    Ok(watcher)
-}
-
-/// Makes sure that our own program counts traffic here.
-fn rung(kpidstat: &Path) -> Result<()> {
-    let mut command = Command::new(kpidstat);
-    let said = output(command.args(["-n", "--source", "ebpf", "-o", "ndjson", "0.1", "1"]))?;
-    if said.contains("\"net_rung\": \"") {
-        return Ok(());
-    }
-    let reason = said.split("\"net_reason\": \"").nth(1).and_then(|rest| rest.split('"').next());
-    bail!("no rung: {}", reason.unwrap_or("this build counts no traffic"));
-}
-
-/// CPU time of both players, in milliseconds.
-fn both(
-    one: impl FnOnce() -> std::io::Result<()>,
-    other: impl FnOnce() -> std::io::Result<()>,
-) -> Result<f64> {
-    let failed = |done: std::io::Result<()>| {
-        if let Err(why) = done {
-            eprintln!("xtask: ping-pong: {why}");
-        }
-    };
-    let one = arena::fork(|| failed(one()))?;
-    let other = arena::fork(|| failed(other()))?;
-    Ok(arena::wait(one) + arena::wait(other))
-}
-
-fn tcp(trips: u32) -> Result<f64> {
+fn tcp() -> Result<f64> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let at = listener.local_addr()?;
     let server = move || {
@@ -182,19 +100,20 @@ fn tcp(trips: u32) -> Result<f64> {
             stream.write_all(&byte)?;
         }
     };
-    both(server, move || {
+    let client = move || {
         let mut stream = TcpStream::connect(at)?;
         stream.set_nodelay(true)?;
         let mut byte = [1];
-        for _ in 0..trips {
+        for _ in 0..TRIPS {
             stream.write_all(&byte)?;
             stream.read_exact(&mut byte)?;
         }
         Ok(())
-    })
+    };
+    Ok(both(server, client)? / f64::from(TRIPS))
 }
 
-fn udp(trips: u32) -> Result<f64> {
+fn udp() -> Result<f64> {
     let (server, client) =
         (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
     server.connect(client.local_addr()?)?;
@@ -204,18 +123,44 @@ fn udp(trips: u32) -> Result<f64> {
     }
     let echo = move || {
         let mut message = [0; 32];
-        for _ in 0..trips {
+        for _ in 0..TRIPS {
             let count = server.recv(&mut message)?;
             server.send(&message[..count])?;
         }
         Ok(())
     };
-    both(echo, move || {
+    let ask = move || {
         let mut message = [7; 32];
-        for _ in 0..trips {
+        for _ in 0..TRIPS {
             client.send(&message)?;
             client.recv(&mut message)?;
         }
         Ok(())
-    })
+    };
+    Ok(both(echo, ask)? / f64::from(TRIPS))
+}
+
+/// CPU time of iperf3's server and client for each MiB that is sent.
+fn bulk() -> Result<f64> {
+    const PORT: u16 = 5201;
+    let start = |args: &[&str]| -> Result<libc::pid_t> {
+        let mut iperf3 = Command::new("iperf3");
+        iperf3.args(args).args(["--port", &PORT.to_string()]);
+        let child = iperf3.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("iperf3")?;
+        Ok(libc::pid_t::try_from(child.id())?)
+    };
+    let server = start(&["--server", "--one-off"])?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let listening = format!(":{PORT:04X} ");
+    // This is the arena's own network.
+    while !["tcp", "tcp6"].iter().any(|of| {
+        fs::read_to_string(format!("/proc/self/net/{of}")).is_ok_and(|sockets| sockets.contains(&listening))
+    }) {
+        if Instant::now() > deadline {
+            bail!("iperf3 does not listen");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let client = start(&["--client", "127.0.0.1", "--bytes", &format!("{BULK_MIB}M")])?;
+    Ok((arena::wait(client) + arena::wait(server)) * 1e3 / f64::from(BULK_MIB))
 }

@@ -4,7 +4,7 @@ use super::{
     arena::Population,
     contender::{Contender, Reports},
     measure::Run,
-    network::Trip,
+    page::Page,
     plot::Plot,
     query::Answer,
     record::Recording,
@@ -17,14 +17,14 @@ pub struct Results {
     pub runs: Vec<(Population, usize, Run)>,
     /// System calls of a sample at 1 000 processes, with the contender's number.
     pub calls: Vec<(usize, f64)>,
-    /// Round trips.
-    pub trips: Vec<Trip>,
     /// Queries of the process tree.
     pub answers: Vec<Answer>,
     /// Recordings of it.
     pub recordings: Vec<Recording>,
     /// Plots.
     pub plots: Vec<Plot>,
+    /// What stands for itself.
+    pub pages: Vec<Page>,
     /// What could not be measured: what, and why.
     pub missing: Vec<(String, String)>,
 }
@@ -54,15 +54,6 @@ impl Results {
     /// System calls of one sample.
     pub fn calls(&self, who: usize) -> Option<f64> {
         self.calls.iter().find(|(number, _)| *number == who).map(|(_, calls)| *calls)
-    }
-
-    /// Medians of a round trip: the players' CPU time and the watcher's.
-    pub fn trip(&self, watcher: usize, game: usize) -> Option<(f64, f64)> {
-        let of = |figure: fn(&Trip) -> f64| {
-            let trips = self.trips.iter().filter(|trip| trip.watcher == watcher && trip.game == game);
-            median(trips.map(figure).collect())
-        };
-        Some((of(|trip| trip.players_us)?, of(|trip| trip.watcher_us)?))
     }
 }
 

@@ -4,7 +4,6 @@ use super::{
     arena::Population,
     bars::Bar,
     contender::Contender,
-    network::{GAMES, WATCHERS},
     plot,
     query::{self, QUERIES},
     record::{self, RECORDINGS},
@@ -12,8 +11,13 @@ use super::{
 };
 use std::fmt::Write as _;
 
-/// A Markdown table.
+/// A Markdown table of the rows that have a figure; nothing where there is none.
 fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let rows: Vec<&Vec<String>> =
+        rows.iter().filter(|row| row.iter().skip(1).any(|cell| !cell.contains('–'))).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule: Vec<String> =
         (0..head.len()).map(|at| if at == 0 { "---" } else { "--:" }.to_owned()).collect();
@@ -33,7 +37,9 @@ pub fn render(
 ) -> String {
     let mut text = String::new();
     let mut section = |title: &str, body: &str| {
-        let _ = write!(text, "## {title}\n\n{body}\n");
+        if !body.is_empty() {
+            let _ = write!(text, "## {title}\n\n{body}\n");
+        }
     };
     let of = |figure: &dyn Fn(Population, usize) -> Option<String>| {
         let head: Vec<String> =
@@ -74,7 +80,6 @@ pub fn render(
         "System calls per sample at 1 000 processes",
         &table(&[String::new(), "calls".to_owned()], &calls),
     );
-    section("CPU time of a round trip over loopback, in microseconds", &trips(results));
     section(&format!("CPU time of a query at {}, start included", query::POPULATION), &queries(results));
     section(
         &format!("CPU time of a recorded sample at {}, every 0.1 s", record::POPULATION),
@@ -82,6 +87,9 @@ pub fn render(
     );
     let head = ["", "processes x samples", "CPU time", "elapsed"].map(str::to_owned);
     section("A plot of a recording", &table(&head, &plot::rows(&results.plots)));
+    for page in &results.pages {
+        section(&page.title, &table(&page.head, &page.rows));
+    }
     let judged: Vec<Vec<String>> = bars
         .iter()
         .map(|bar| {
@@ -123,36 +131,6 @@ fn beside_procpath<'a>(
             let ratio = ours.zip(theirs).map(|(ours, theirs)| format!(" ({:.0}x)", theirs / ours));
             let name = format!("`{}`", format!("{verb} {shown}").trim_end());
             vec![name, format!("**{}**", text(ours)), text(theirs) + &ratio.unwrap_or_default()]
-        })
-        .collect();
-    table(&head, &rows)
-}
-
-fn trips(results: &Results) -> String {
-    let mut head = vec!["who watches".to_owned()];
-    for game in GAMES {
-        head.extend([format!("{game}: the two players"), "the watcher itself".to_owned()]);
-    }
-    let rows: Vec<Vec<String>> = WATCHERS
-        .iter()
-        .enumerate()
-        .map(|(watcher, name)| {
-            let mut row = vec![format!("`{name}`")];
-            for game in 0..GAMES.len() {
-                match (results.trip(watcher, game), results.trip(0, game)) {
-                    (Some((players, own)), Some((alone, _))) => {
-                        let more = (players / alone - 1.0) * 100.0;
-                        row.push(if watcher == 0 {
-                            format!("{players:.2}")
-                        } else {
-                            format!("{players:.2} ({more:+.1} %)")
-                        });
-                        row.push(format!("{own:.2}"));
-                    }
-                    _ => row.extend(["–".to_owned(), "–".to_owned()]),
-                }
-            }
-            row
         })
         .collect();
     table(&head, &rows)

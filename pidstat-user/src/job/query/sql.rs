@@ -3,7 +3,10 @@
 use super::print::{Row, Scalar};
 use crate::{
     job::meta::meta,
-    sample::node::{Member, columns},
+    sample::{
+        Missing,
+        node::{Member, Value, columns},
+    },
     sink::sqlite::{Rows, record, seconds},
     source::{
         database,
@@ -53,11 +56,16 @@ impl Table<'_> {
         let host = procfs::host(self.procfs, procfs::SYS_ROOT.as_ref());
         let mut connection = Connection::open_in_memory()?;
         record::create(&mut connection, &columns, &meta(&host, self.procfs, self.target, &members))?;
+        // A member that the query cannot see need not be read.
+        let all = sees_all(sql);
+        let seen = Member::ALL.map(|member| all || names(sql, member));
         let fill = connection.transaction()?;
         {
             let mut rows = Rows::new(&fill, &columns, seconds(self.epoch_ns))?;
             for node in self.nodes {
-                rows.add(columns.iter().map(|column| self.tree.value(*node, column)))?;
+                rows.add(columns.iter().map(|column| {
+                    if seen[column.member as usize] { self.tree.value(*node, column) } else { UNSEEN }
+                }))?;
             }
         }
         fill.commit()?;
@@ -87,6 +95,21 @@ impl Table<'_> {
     }
 }
 
+/// Stands for what nobody looks at.
+const UNSEEN: &Value = &Value::Missing(Missing::NotAsked);
+
+/// Whether a query may look at columns that it does not name: by `*`, unless that is a multiplication or `count(*)`, or by
+/// a natural join. A comment may hide what stands before a `*`.
+fn sees_all(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    let wild = sql.match_indices('*').any(|(at, _)| {
+        let before = sql[..at].trim_end();
+        let word = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        before.ends_with([',', '.']) || matches!(word, "select" | "distinct" | "all")
+    });
+    wild || ["--", "/*", "natural"].iter().any(|part| sql.contains(part))
+}
+
 /// Whether a query names a column of a member.
 fn names(sql: &str, member: Member) -> bool {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
@@ -106,6 +129,37 @@ fn cell(value: ValueRef<'_>) -> Scalar {
         ValueRef::Real(number) => Scalar::Real(number),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             Scalar::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sees_all;
+
+    #[test]
+    fn a_multiplication_is_no_star() {
+        for sql in [
+            "SELECT * FROM record",
+            "select a.*, 1 from record a",
+            "SELECT 1,\n* FROM record",
+            "SELECT DISTINCT * FROM record",
+        ] {
+            assert!(sees_all(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT 1 -- x\n * FROM record",
+            "SELECT /**/ * FROM record",
+            "SELECT 1 FROM a NATURAL JOIN record",
+        ] {
+            assert!(sees_all(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT SUM(stat_rss) / 1024.0 * 4 FROM record",
+            "SELECT count(*) FROM record",
+            "SELECT 2 * stat_rss FROM record",
+        ] {
+            assert!(!sees_all(sql), "{sql}");
         }
     }
 }

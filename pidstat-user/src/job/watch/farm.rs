@@ -3,6 +3,7 @@
 use super::{super::environment::Variables, say::Log};
 use crate::{
     cli::{query::Level, watch::Signal},
+    engine::wait::unblock,
     sample::node::Member,
     source::procfs::{
         self,
@@ -62,7 +63,7 @@ impl Farm {
         self.log.say(Level::Debug, &format!("Starting №{}: {command}", at + 1));
         let others = self.shells.iter().enumerate().filter(|(other, _)| *other != at);
         let others = others.map(|(other, shell)| (format!("WPS{}", other + 1), shell.child.id().to_string()));
-        let mut child = Command::new("sh")
+        let mut child = unblock(&mut Command::new("sh"))
             .args(["-c", command])
             .envs(variables.all())
             .envs(others)

@@ -10,7 +10,8 @@ use crate::{
         Attached, Kernel, Object, Reason,
         bpf::Batch,
         entry,
-        task::{EXIT, FREE},
+        ladder::Program,
+        task::{EXIT, FREE, NOTIFY},
     },
     sample::{Losses, Sample, TaskKey},
 };
@@ -34,7 +35,7 @@ pub struct Exits {
     groups: MapData,
     aside: HashMap<MapData, [u64; 2], Ended>,
     counts: Array<MapData, ExitCounts>,
-    programs: Vec<OwnedFd>,
+    programs: Vec<(Program, OwnedFd)>,
     batch: Batch,
     /// Uptime of the last search for records that never came.
     looked_ns: u64,
@@ -44,6 +45,8 @@ pub struct Exits {
     waiting: (u64, u64),
     /// Processes whose record never came.
     unseen: u64,
+    /// Those of them that were found since this was last emptied: nobody took what their parents got of them off again.
+    pub found: Vec<Ended>,
     /// Entries of the map that its own side counts, and how many of them were taken out.
     remembered: u64,
     taken: u64,
@@ -57,13 +60,16 @@ impl Exits {
     /// Why this machine or this user cannot have them.
     pub fn attach(kernel: &Kernel, mut object: Object) -> Result<Exits, Reason> {
         let mut programs = Vec::new();
-        for program in [FREE, EXIT] {
-            if !matches!(object.attach(kernel, &program)?, Attached::Hook) {
-                return Err(lacks(program.name));
+        for program in [FREE, NOTIFY, EXIT] {
+            match object.attach(kernel, &program) {
+                Ok(Attached::Hook) => {}
+                Ok(Attached::Iter(_)) => return Err(lacks(program.name)),
+                Err(_) if program == NOTIFY => continue,
+                Err(why) => return Err(why),
             }
             let found = object.ebpf().program(program.name);
             let fd = found.and_then(|p| p.fd().ok()).and_then(|fd| fd.as_fd().try_clone_to_owned().ok());
-            programs.push(fd.ok_or_else(|| lacks(program.name))?);
+            programs.push((program, fd.ok_or_else(|| lacks(program.name))?));
         }
         let mut map = |name| object.ebpf().take_map(name).ok_or_else(|| lacks(name));
         Ok(Exits {
@@ -81,6 +87,7 @@ impl Exits {
             ended: (0, None),
             waiting: (0, 0),
             unseen: 0,
+            found: Vec::new(),
             remembered: 0,
             taken: 0,
             _hooks: object.into_ebpf(),
@@ -88,8 +95,8 @@ impl Exits {
     }
 
     /// The programs that run by themselves.
-    pub fn programs(&self) -> &[OwnedFd] {
-        &self.programs
+    pub fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.programs.iter().map(|(_, fd)| fd)
     }
 
     /// How many processes are remembered now, and how many can be.
@@ -99,10 +106,21 @@ impl Exits {
 
     /// Takes the records over, so that the ring never fills.
     pub fn drain(&mut self) {
-        while let Some(item) = self.ring.next() {
-            if let Some(record) = decode::<Ended>(&item) {
-                self.unseen += u64::from(take_in(record, &mut self.books));
+        while let Some(record) = self.ring.next().map(|item| decode::<Ended>(&item)) {
+            if let Some(record) = record {
+                self.take_in(record);
             }
+        }
+    }
+
+    /// Enters a record into the books.
+    fn take_in(&mut self, mut record: Ended) {
+        let unseen = record.autoreaped & UNSEEN != 0;
+        record.autoreaped &= !UNSEEN;
+        self.books.arrived(record);
+        if unseen {
+            self.unseen += 1;
+            self.found.push(record);
         }
     }
 
@@ -125,7 +143,7 @@ impl Exits {
                 && self.aside.remove(&key).is_ok()
             {
                 self.waiting.1 += 1;
-                self.unseen += u64::from(take_in(record, &mut self.books));
+                self.take_in(record);
             }
         }
     }
@@ -145,15 +163,16 @@ impl Exits {
         losses.exit_ring_full = counts.ring_full;
         losses.exit_groups_full = counts.groups_full;
         losses.exit_unseen = self.unseen;
-        for program in &self.programs {
-            losses.recursion_misses += entry::recursion_misses(program.as_fd())
+        // What the others miss is missing; that one only comes close to what is told at the end anyway.
+        for (_, fd) in self.programs.iter().filter(|(program, _)| *program != NOTIFY) {
+            losses.recursion_misses += entry::recursion_misses(fd.as_fd())
                 .map_err(|error| Reason::of_call("BPF_OBJ_GET_INFO_BY_FD", &error))?;
         }
         Ok(())
     }
 
     /// Takes up processes that ended long ago and whose record never came: the kernel may leave a program out, and the ring
-    /// may have been full. They are shown as they were when their last thread began to die.
+    /// may have been full. They are shown as they were when their parent was told.
     pub fn overdue(&mut self, out: &Sample, shape: &Shape) {
         if out.uptime_ns < self.looked_ns + LOOK_NS || self.ended.1 == Some(self.ended.0) {
             return;
@@ -187,8 +206,7 @@ impl Exits {
             if let Ok(Some(entry)) = entry
                 && missing(&entry, out, shape)
             {
-                self.unseen += 1;
-                self.books.arrived(entry.last);
+                self.take_in(Ended { autoreaped: entry.last.autoreaped | UNSEEN, ..entry.last });
             }
         }
     }
@@ -225,14 +243,6 @@ impl Exits {
         // A map that cannot be read tells nothing; what is known to be missing is waited for all the same.
         walked.is_ok() && any
     }
-}
-
-/// Enters a record into the books; says whether its process was freed unseen.
-fn take_in(mut record: Ended, books: &mut Books) -> bool {
-    let unseen = record.autoreaped & UNSEEN != 0;
-    record.autoreaped &= !UNSEEN;
-    books.arrived(record);
-    unseen
 }
 
 /// Whether no thread of a process lives and the walk did not show it.

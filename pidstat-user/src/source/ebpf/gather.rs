@@ -48,7 +48,7 @@ pub struct Mark {
 pub const NO_ROW: usize = usize::MAX;
 
 /// One process, while its threads are being added up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     pub tgid: u32,
     /// Position of the process's row.
@@ -73,8 +73,6 @@ pub struct Sum {
     pub dead: (u64, u64),
     /// Minor faults of children that were waited for, less those of whom the I/O was taken off again.
     pub reaped_lead: u64,
-    /// The first thread's part.
-    pub leader: Mark,
     seq: u32,
     deaths: u32,
     steady: bool,
@@ -89,6 +87,19 @@ impl Sum {
     /// the process's, and in one of them only. Naive sums go backwards.
     pub fn consistent(&self) -> bool {
         self.steady && self.seq.is_multiple_of(2) && self.count == self.nr_threads
+    }
+
+    /// What is known of the first thread while it is the only one.
+    pub fn only(&self) -> Mark {
+        Mark {
+            tgid: self.tgid,
+            tid: self.tgid,
+            row: NO_ROW,
+            start_ns: self.start_ns,
+            wait_ns: self.wait_ns,
+            timeslices: self.timeslices,
+            split: (0, 0),
+        }
     }
 
     fn add(&mut self, thread: &Thread) {
@@ -197,19 +208,21 @@ impl Gather {
             timeslices: 0,
             dead: (group.dead_wait, group.dead_timeslices),
             reaped_lead: group.children[3].wrapping_sub(group.reaped_min_flt),
-            leader: mark_of(thread),
             seq: thread.seq,
             deaths: thread.kind >> kind::DEATHS_SHIFT,
             steady: true,
             count: 0,
             nr_threads: 0,
-            marked: shape.want.threads,
+            marked: shape.want.threads || thread.nr_threads > 1,
         };
         sum.add(thread);
-        if shape.want.threads {
-            sum.leader.row = rows.len();
-            rows.push(thread_row(thread, sum.leader.split, &rows[row], shape));
-            self.marks.push(sum.leader);
+        if sum.marked {
+            let mut mark = mark_of(thread);
+            if shape.want.threads {
+                mark.row = rows.len();
+                rows.push(thread_row(thread, mark.split, &rows[row], shape));
+            }
+            self.marks.push(mark);
         }
         self.sums.insert(at, sum);
     }
@@ -225,11 +238,12 @@ impl Gather {
 
     fn add_to(&mut self, at: usize, thread: &Thread, shape: &Shape, rows: &mut Vec<Task>) {
         let Some(sum) = self.sums.get_mut(at) else { return };
-        sum.add(thread);
         if !sum.marked {
+            // Born during the walk.
             sum.marked = true;
-            self.marks.push(sum.leader);
+            self.marks.push(sum.only());
         }
+        sum.add(thread);
         let mut mark = mark_of(thread);
         let process = &mut rows[sum.row];
         add_counters(process, thread, shape);

@@ -13,8 +13,11 @@ use crate::{
 };
 use std::{io, rc::Rc};
 
-/// A listing of /proc costs more than the whole walk.
-const LISTING_EVERY_NS: u64 = 10_000_000_000;
+/// How often what may have changed by itself is looked at again.
+const LOOK_EVERY_NS: u64 = 10_000_000_000;
+/// A listing of /proc costs more than the whole walk, and hardly any kernel hides anything: as long as nothing new comes up, it
+/// is listed half as often each time, down to this.
+const LISTING_AT_LEAST_EVERY_NS: u64 = 80_000_000_000;
 
 /// The processes that only /proc has.
 #[derive(Debug)]
@@ -24,7 +27,13 @@ pub struct Hidden {
     /// Ascending.
     pids: Vec<u32>,
     listing: Vec<u32>,
-    listed_at_ns: Option<u64>,
+    /// Uptime of the last look, and of the last listing.
+    looked_at_ns: Option<u64>,
+    listed_at_ns: u64,
+    /// How long to wait for the next listing.
+    pause_ns: u64,
+    /// Whether this sample began with a listing.
+    listed: bool,
     kept: Vec<Kept>,
     ledger: Ledger,
     threads: Vec<ThreadCounters>,
@@ -53,7 +62,10 @@ impl Hidden {
             traffic,
             pids: Vec::new(),
             listing: Vec::new(),
-            listed_at_ns: None,
+            looked_at_ns: None,
+            listed_at_ns: 0,
+            pause_ns: 0,
+            listed: false,
             kept: Vec::new(),
             ledger: Ledger::default(),
             threads: Vec::new(),
@@ -63,18 +75,23 @@ impl Hidden {
         }
     }
 
-    /// Begins a sample: lists /proc if `all` processes are wanted. Says whether it is time to look at everything again.
+    /// Begins a sample: lists /proc now and then if `all` processes are wanted. Says whether it is time to look at everything
+    /// again.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn begin(&mut self, now: Instant, all: bool, reader: &mut Reader) -> io::Result<bool> {
-        let due = self.listed_at_ns.is_none_or(|at| now.uptime_ns.saturating_sub(at) >= LISTING_EVERY_NS);
+        let since = |at_ns: u64| now.uptime_ns.saturating_sub(at_ns);
+        let due = self.looked_at_ns.is_none_or(|at| since(at) >= LOOK_EVERY_NS);
         if due {
-            self.listed_at_ns = Some(now.uptime_ns);
+            self.looked_at_ns = Some(now.uptime_ns);
             self.kept.clear();
-            if all {
-                reader.pids(&mut self.listing)?;
-            }
+        }
+        self.listed = all && (self.pause_ns == 0 || since(self.listed_at_ns) >= self.pause_ns);
+        if self.listed {
+            self.listed_at_ns = now.uptime_ns;
+            self.pause_ns = (2 * self.pause_ns).clamp(LOOK_EVERY_NS, LISTING_AT_LEAST_EVERY_NS);
+            reader.pids(&mut self.listing)?;
         }
         Ok(due)
     }
@@ -97,7 +114,6 @@ impl Hidden {
     pub fn discover(
         &mut self,
         want: &Want,
-        listed: bool,
         walk: &mut Walk,
         rows: &mut Vec<Task>,
         at: (&mut Reader, &mut Users, &Host),
@@ -107,7 +123,7 @@ impl Hidden {
         self.pids.retain(|pid| !shown(pid));
         let candidates = match &want.pids {
             Pids::Only(list) => list.as_slice(),
-            Pids::All if listed => self.listing.as_slice(),
+            Pids::All if self.listed => self.listing.as_slice(),
             Pids::All => &[],
         };
         // Those that were already known to be hidden were read before the walk.
@@ -123,6 +139,7 @@ impl Hidden {
                 // What is asked for by number is tried at every sample anyway; a thread's number may become a process's.
                 if want.pids == Pids::All {
                     self.pids.push(pid);
+                    self.pause_ns = LOOK_EVERY_NS;
                 }
             }
         }

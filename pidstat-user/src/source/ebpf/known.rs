@@ -3,12 +3,13 @@
 use super::{
     cputime::{adjust, never_back},
     gather::{Mark, NO_ROW, Shape, Sum},
-    task::raise_io,
+    task::{find as find_row, raise_io},
 };
 use crate::{
     sample::{Comm, Facts, Io, Sample, Task},
     source::procfs::{Reader, Users},
 };
+use pidstat_common::{exit::Ended, task::IO_COUNTERS};
 use std::rc::Rc;
 
 /// Samples for which I/O waits for a reaped child to be freed.
@@ -40,12 +41,8 @@ pub struct Known {
     /// Waiting time and time slices of threads that are gone, found by comparing samples where the exit hooks are not
     /// attached; the kernel keeps no sum of them.
     pub dead: (u64, u64),
-    /// The least lead of reaped children that was ever seen: then all of them were taken off.
-    reaped_lead: u64,
-    /// The lead of the last sample, and how many samples it has been so.
-    held: (u64, u32),
-    /// I/O as shown.
-    pub io: Io,
+    /// Of a process that has or had something of reaped children that was not taken off; most never have.
+    reaping: Option<Box<Reaping>>,
     /// Waiting time and time slices as shown.
     waited: (u64, u64),
     /// The threads at the last sample, ascending tid; empty while there is only one.
@@ -54,40 +51,77 @@ pub struct Known {
     first: (u64, u64),
 }
 
+/// The I/O of a process to which `wait()` added that of its children.
+#[derive(Debug, Default)]
+struct Reaping {
+    /// The least lead of reaped children that was ever seen: then all of them were taken off.
+    least: u64,
+    /// The lead of the last sample, and how many samples it has been so.
+    held: (u64, u32),
+    /// I/O as shown.
+    io: Io,
+    /// I/O and minor faults of children that were freed unseen, which the kernel side did not take off.
+    unseen: ([u64; IO_COUNTERS], u64),
+}
+
 impl Known {
     /// Of a process that was not there before.
     pub fn new(sum: &Sum, previous: Option<&Sample>) -> Known {
         // Of a process that is born under the eyes of the hooks, everything that is added is taken off some time.
         let young = previous.is_some_and(|sample| sum.start_ns > sample.uptime_ns);
-        let lead = if young { 0 } else { sum.reaped_lead };
-        Known { tgid: sum.tgid, start_ns: sum.start_ns, reaped_lead: lead, ..Known::default() }
+        let least = if young { 0 } else { sum.reaped_lead };
+        let reaping = (least > 0).then(|| Box::new(Reaping { least, ..Reaping::default() }));
+        Known { tgid: sum.tgid, start_ns: sum.start_ns, reaping, ..Known::default() }
+    }
+
+    /// Takes the I/O of a child off that was freed unseen.
+    pub fn take_off(&mut self, child: &Ended) {
+        // Nothing came of it that was not taken off.
+        let Some(reaping) = &mut self.reaping else { return };
+        let (io, faults) = &mut reaping.unseen;
+        for (sum, part) in io.iter_mut().zip(child.io) {
+            *sum = sum.saturating_add(part);
+        }
+        *faults = faults.saturating_add(child.min_flt).saturating_add(child.children[3]);
     }
 
     /// Keeps I/O as it was shown while it has some of a reaped child that is not taken off yet: the kernel adds a child's
     /// when it is waited for, and the child is freed, and reports it, up to a third of a second later.
-    fn own_io(&mut self, sum: &Sum, row: &mut Task) {
+    fn own_io(&mut self, sum: &Sum, row: &mut Task, shown: Option<&Task>) {
         let Ok(io) = &mut row.io else { return };
-        self.held = if self.held.0 == sum.reaped_lead {
-            (self.held.0, self.held.1 + 1)
-        } else {
-            (sum.reaped_lead, 0)
-        };
-        if self.held.1 >= HELD_SAMPLES {
-            // It was not freed for so long that it never will: a child of a parent that died, or one that nobody counts.
-            self.reaped_lead = sum.reaped_lead;
+        if self.reaping.is_none() && sum.reaped_lead == 0 {
+            return;
         }
-        self.reaped_lead = self.reaped_lead.min(sum.reaped_lead);
-        if self.reaped_lead == sum.reaped_lead {
+        let reaping = self.reaping.get_or_insert_with(|| {
+            let io = shown.and_then(|row| row.io.ok()).unwrap_or_default();
+            Box::new(Reaping { io, ..Reaping::default() })
+        });
+        let (unseen, faults) = reaping.unseen;
+        *io = less(*io, &unseen);
+        let lead = sum.reaped_lead.saturating_sub(faults);
+        reaping.held = if reaping.held.0 == lead { (reaping.held.0, reaping.held.1 + 1) } else { (lead, 0) };
+        if reaping.held.1 >= HELD_SAMPLES {
+            // It was not freed for so long that it never will: a child of a parent that died, or one that nobody counts.
+            reaping.least = lead;
+        }
+        reaping.least = reaping.least.min(lead);
+        if reaping.least == lead {
             // What was taken for the least at first can have been too much.
-            raise_io(io, self.io);
-            self.io = *io;
+            raise_io(io, reaping.io);
+            reaping.io = *io;
         } else {
-            *io = self.io;
+            *io = reaping.io;
         }
     }
 
     /// Fills in what follows from a consistent sum: the split of CPU time, and the waiting time with the dead threads'.
-    pub fn settle(&mut self, sum: &Sum, marks: &mut [Mark], shape: &Shape, rows: &mut [Task]) {
+    pub fn settle(
+        &mut self,
+        sum: &Sum,
+        marks: &mut [Mark],
+        shape: &Shape,
+        (rows, previous): (&mut [Task], Option<&Sample>),
+    ) {
         let split = adjust(sum.run_ns, sum.utime, sum.stime, sum.prev);
         self.shown = never_back(split, self.shown);
         let row = &mut rows[sum.row];
@@ -99,7 +133,7 @@ impl Known {
                 self.marks.extend_from_slice(marks);
             }
         } else if marks.is_empty() && self.marks.is_empty() {
-            let now = (sum.leader.wait_ns, sum.leader.timeslices);
+            let now = (sum.wait_ns, sum.timeslices);
             if now.0 < self.first.0 || now.1 < self.first.1 {
                 // Between the samples another thread was born, called exec and took the first one's place.
                 self.bury_all(self.first);
@@ -107,9 +141,9 @@ impl Known {
         } else {
             if self.marks.is_empty() {
                 let (wait_ns, timeslices) = self.first;
-                self.marks.push(Mark { wait_ns, timeslices, split: (0, 0), ..sum.leader });
+                self.marks.push(Mark { wait_ns, timeslices, ..sum.only() });
             }
-            let mut alone = [sum.leader];
+            let mut alone = [sum.only()];
             let marks = if marks.is_empty() { &mut alone } else { marks };
             self.bury(marks);
             self.show_threads(marks, rows);
@@ -118,9 +152,12 @@ impl Known {
                 self.marks.extend_from_slice(marks);
             }
         }
-        self.first = (sum.leader.wait_ns, sum.leader.timeslices);
+        // Asked for only if it was alone.
+        self.first = (sum.wait_ns, sum.timeslices);
         if shape.exits {
-            self.own_io(sum, &mut rows[sum.row]);
+            let shown = || find_row(previous?, rows[sum.row].key);
+            let shown = if sum.reaped_lead > 0 { shown() } else { None };
+            self.own_io(sum, &mut rows[sum.row], shown);
         }
         if shape.want.sum_threads
             && let Ok(sched) = &mut rows[sum.row].sched
@@ -222,6 +259,20 @@ impl Known {
     }
 }
 
+/// I/O without a part of it, in the kernel's order.
+fn less(io: Io, part: &[u64; IO_COUNTERS]) -> Io {
+    let [rchar, wchar, reads, writes, read, write, cancelled] = *part;
+    Io {
+        rchar_bytes: io.rchar_bytes.saturating_sub(rchar),
+        wchar_bytes: io.wchar_bytes.saturating_sub(wchar),
+        read_calls: io.read_calls.saturating_sub(reads),
+        write_calls: io.write_calls.saturating_sub(writes),
+        read_bytes: io.read_bytes.saturating_sub(read),
+        write_bytes: io.write_bytes.saturating_sub(write),
+        cancelled_write_bytes: io.cancelled_write_bytes.saturating_sub(cancelled),
+    }
+}
+
 /// The same thread at another sample.
 fn find<'a>(marks: &'a [Mark], old: &Mark) -> Option<&'a Mark> {
     let at = marks.binary_search_by_key(&old.tid, |mark| mark.tid).ok()?;
@@ -231,6 +282,7 @@ fn find<'a>(marks: &'a [Mark], old: &Mark) -> Option<&'a Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::{Missing, TaskKey};
 
     fn mark(tid: u32, wait_ns: u64, timeslices: u64) -> Mark {
         Mark { tgid: 7, tid, row: NO_ROW, wait_ns, timeslices, ..Mark::default() }
@@ -249,6 +301,28 @@ mod tests {
         known.keep_splits(&[shown(7, (9, 6)), shown(8, (3, 1))]);
         let splits: Vec<_> = known.marks.iter().map(|mark| (mark.tid, mark.split)).collect();
         assert_eq!(splits, [(7, (9, 6)), (8, (3, 1))]);
+    }
+
+    #[test]
+    fn a_child_that_was_freed_unseen_is_taken_off_its_parent() {
+        let io = |wchar_bytes| Io { wchar_bytes, ..Io::default() };
+        let mut known = Known::default();
+        let mut row = Task::blank(TaskKey::default(), Comm::default(), Missing::NotAsked);
+        let mut shown = |known: &mut Known, wchar_bytes, reaped_lead| {
+            let before = row.clone();
+            row.io = Ok(io(wchar_bytes));
+            let mut sum = Sum::default();
+            sum.reaped_lead = reaped_lead;
+            known.own_io(&sum, &mut row, Some(&before));
+            row.io.map(|io| io.wchar_bytes)
+        };
+        assert_eq!(shown(&mut known, 100, 0), Ok(100));
+        // A child with 7 faults and 5000 bytes is waited for, and nobody says that it was freed.
+        assert_eq!(shown(&mut known, 5100, 7), Ok(100));
+        let mut child = Ended { min_flt: 7, ..Ended::default() };
+        child.io[1] = 5000;
+        known.take_off(&child);
+        assert_eq!(shown(&mut known, 5120, 7), Ok(120));
     }
 
     #[test]

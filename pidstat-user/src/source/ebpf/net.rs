@@ -13,6 +13,7 @@ use crate::{
         entry,
         ladder::{Hook, Rung},
         net::{self, Options, PidNamespace},
+        outbox::Outbox,
     },
     sample::{Connection, Losses, Missing, NetChoice, Reading, Traffic},
 };
@@ -47,6 +48,8 @@ pub struct Net {
     turns: Option<MapData>,
     losses: Array<MapData, NetLosses>,
     sockets: IterLink,
+    /// What a walk over them finds.
+    outbox: Outbox,
     programs: Vec<OwnedFd>,
     batch: Batch,
     buffer: IterBuffer,
@@ -139,6 +142,11 @@ impl Net {
                 .map_err(|error| Reason::of_call("link of iter/bpf_sk_storage_map", &error))?,
             _ => return Err(lacks("ps_socks")),
         };
+        let outbox = match object.ebpf().map("ps_outbox") {
+            Some(Map::Array(data)) => Outbox::map(data.fd().as_fd())
+                .map_err(|error| Reason::of_call("mmap of ps_outbox", &error))?,
+            _ => return Err(lacks("ps_outbox")),
+        };
         if options.packets && on_wire.is_none() {
             on_wire = Some(match net::counts_datagrams(rung) {
                 true => Ok(()),
@@ -170,6 +178,7 @@ impl Net {
             },
             losses: Array::try_from(map("ps_losses")?).map_err(|e| Reason::of_map(&e))?,
             sockets: storage,
+            outbox,
             programs,
             ledger: Ledger::new(matches!(on_wire, Some(Ok(())))),
             unix: options.unix,
@@ -259,8 +268,11 @@ impl Net {
     /// Looks at every socket, then at those that closed meanwhile.
     fn walk(&mut self) -> Result<(), Reason> {
         let ledger = &mut self.ledger;
+        let outbox = &mut self.outbox;
+        // What a walk that failed may have left there is of no use.
+        outbox.empty(|_| {});
         self.sockets
-            .read(&mut self.buffer, |piece| take_over(piece, ledger))
+            .walk(|| outbox.empty(|records| take_over(records, ledger)))
             .map_err(|error| Reason::of_call("iter/bpf_sk_storage_map", &error))?;
         self.drain();
         Ok(())

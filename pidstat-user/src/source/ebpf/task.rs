@@ -16,7 +16,7 @@ use crate::{
     sample::{Delays, Facts, Host, Io, Pids, Reading, Sample, Sched, Switches, Task, TaskKey, Traffic, Want},
     source::procfs::{Reader, Users},
 };
-use pidstat_common::task::want;
+use pidstat_common::{exit::Ended, task::want};
 use std::{io, os::fd::BorrowedFd};
 
 /// How often a process is read again before /proc is asked.
@@ -201,11 +201,12 @@ impl Walk {
             let until = self.ended.partition_point(|mark| mark.tgid <= sum.tgid);
             known.show_threads(&mut self.ended[gone..until], rows);
             if sum.consistent() {
-                known.settle(sum, of_sum, &self.shape, rows);
+                known.settle(sum, of_sum, &self.shape, (rows, previous));
             } else {
                 known.show_threads(of_sum, rows);
                 known.keep_splits(of_sum);
-                approximate(sum, known, &self.shape, rows, (reader, host));
+                let shown = previous.and_then(|sample| find(sample, rows[sum.row].key));
+                approximate(sum, (known, shown), &self.shape, rows, (reader, host));
                 known.doubted = true;
             }
             let row = &mut rows[sum.row];
@@ -285,6 +286,17 @@ impl Walk {
         true
     }
 
+    /// Takes the I/O of a child that was freed unseen off its parent from now on.
+    pub fn take_off(&mut self, child: &Ended) {
+        let parent = self.known.binary_search_by_key(&child.ppid, |known| known.tgid);
+        if let Ok(at) = parent
+            && child.autoreaped == 0
+            && self.known[at].start_ns <= child.start_ns
+        {
+            self.known[at].take_off(child);
+        }
+    }
+
     /// The program that walks.
     pub fn program(&self) -> BorrowedFd<'_> {
         self.program.fd()
@@ -332,7 +344,7 @@ fn name_threads(rows: &mut [Task], facts: Facts, users: &mut Users) {
 /// A process whose threads never held still: CPU, faults and I/O as /proc sums them, the rest as far as it was seen.
 fn approximate(
     sum: &Sum,
-    known: &Known,
+    (known, shown): (&Known, Option<&Task>),
     shape: &Shape,
     rows: &mut [Task],
     (reader, host): (&mut Reader, &Host),
@@ -357,12 +369,16 @@ fn approximate(
         row.cpu = files.cpu;
         row.faults = files.faults;
         // /proc has the I/O of reaped children in the sum, so what was shown last stays.
-        row.io = if shape.exits { row.io.map(|_| known.io) } else { files.io.or(row.io) };
+        row.io = if shape.exits {
+            row.io.and_then(|_| shown.map_or(Ok(Io::default()), |row| row.io))
+        } else {
+            files.io.or(row.io)
+        };
     }
 }
 
 /// The row of a task in another sample.
-fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
+pub fn find(sample: &Sample, key: TaskKey) -> Option<&Task> {
     let at = sample.tasks.binary_search_by_key(&key, |task| task.key).ok()?;
     sample.tasks.get(at)
 }

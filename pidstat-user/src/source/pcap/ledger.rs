@@ -82,16 +82,29 @@ impl Ledger {
         flow.add(side, packet, sample, epoch_ns) && key.has_socket()
     }
 
-    /// Takes over what was found out about a connection's socket, and whose it is; `sure` if that is not only a guess.
-    pub fn found(&mut self, key: &FlowKey, found: Option<Found>, owner: Option<Owner>, sure: bool) {
-        let Some(flow) = self.flows.get_mut(key) else { return };
-        if let Some(owner) = owner {
-            let port = (key.space, key.protocol, key.local.port());
-            if self.ports.len() < MEMORY_MAX || self.ports.contains_key(&port) {
-                self.ports.insert(port, (owner, self.epoch_ns));
-            }
+    /// Takes over what was found out about a connection's socket, and the inode of the one that listens for it, if it waits
+    /// to be accepted.
+    pub fn met(&mut self, key: &FlowKey, found: Option<Found>, listener: u64) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.met(found, listener);
         }
-        flow.found(found, owner, sure);
+    }
+
+    /// Takes over whose it is; `sure` if that is not only a guess.
+    pub fn owned(&mut self, key: &FlowKey, owner: Owner, sure: bool) {
+        let port = (key.space, key.protocol, key.local.port());
+        if self.ports.len() < MEMORY_MAX || self.ports.contains_key(&port) {
+            self.ports.insert(port, (owner, self.epoch_ns));
+        }
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.owned(owner, sure);
+        }
+    }
+
+    /// The inode of its socket and of the one that listens for it, 0 where there is none, while its owner is not known for
+    /// sure.
+    pub fn inodes(&self, key: &FlowKey) -> Option<(u64, u64)> {
+        self.flows.get(key).filter(|flow| !flow.is_sure()).map(Flow::inodes)
     }
 
     /// Who had it, or had its port, when it cannot be found out any more.
@@ -111,9 +124,9 @@ impl Ledger {
         flows.map(|(key, _)| *key).collect()
     }
 
-    /// Whether somebody is known to have it.
-    pub fn is_owned(&self, key: &FlowKey) -> bool {
-        self.flows.get(key).is_some_and(Flow::is_sure)
+    /// Whether its owner is worth a look at all processes: sockets of the kernel are nobody's, however often one looks.
+    pub fn search(&mut self, key: &FlowKey) -> bool {
+        self.flows.get_mut(key).is_some_and(Flow::search)
     }
 
     /// Ends a sample: what waits goes to the rows and to their owners, and what is over is forgotten.

@@ -193,12 +193,23 @@ impl Files {
     pub fn mode(&mut self, at: Place, link: &str) -> Result<u32, Refusal> {
         self.path_of(at, link);
         self.path.push(0);
-        mode(self.root.as_raw_fd(), &self.path)
+        mode(self.root.as_raw_fd(), &self.path).map(|(mode, _)| mode)
     }
 
-    /// Calls `each` with the mode of what every entry of a directory of a task leads to. Entries that are gone or lead
-    /// nowhere are left out.
-    pub fn modes(&mut self, at: Place, directory: &str, mut each: impl FnMut(u32)) -> Result<(), Refusal> {
+    /// Opens a file of a task, to be kept.
+    pub fn open_kept(&mut self, at: Place, file: &str) -> Result<OwnedFd, Refusal> {
+        self.path_of(at, file);
+        self.open_path(0)
+    }
+
+    /// Calls `each` with the mode and the inode number of what every entry of a directory of a task leads to. Entries that
+    /// are gone or lead nowhere are left out.
+    pub fn modes(
+        &mut self,
+        at: Place,
+        directory: &str,
+        mut each: impl FnMut(u32, u64),
+    ) -> Result<(), Refusal> {
         self.path_of(at, directory);
         let fd = self.open_path(libc::O_DIRECTORY)?;
         let mut refused = Ok(());
@@ -211,7 +222,7 @@ impl Files {
             path.extend_from_slice(name);
             path.push(0);
             match mode(fd.as_raw_fd(), &path) {
-                Ok(mode) => each(mode),
+                Ok((mode, inode)) => each(mode, inode),
                 Err(Refusal(libc::EACCES)) => refused = Err(Refusal(libc::EACCES)),
                 Err(_) => {}
             }
@@ -282,8 +293,8 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
     }
 }
 
-/// The `st_mode` of what a path below an open directory leads to; the path ends with a NUL.
-fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
+/// The `st_mode` and `st_ino` of what a path below an open directory leads to; the path ends with a NUL.
+fn mode(directory: RawFd, path: &[u8]) -> Result<(u32, u64), Refusal> {
     let path = CStr::from_bytes_until_nul(path).map_err(|_| Refusal(libc::EINVAL))?;
     let mut about = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the path is a string that ends with a NUL, and `about` is room for one stat, which the call fills.
@@ -291,7 +302,8 @@ fn mode(directory: RawFd, path: &[u8]) -> Result<u32, Refusal> {
         return Err(last_refusal());
     }
     // SAFETY: the call succeeded, so it filled the whole structure.
-    Ok(unsafe { about.assume_init() }.st_mode)
+    let about = unsafe { about.assume_init() };
+    Ok((about.st_mode, about.st_ino))
 }
 
 /// Walks a directory by getdents64(2).

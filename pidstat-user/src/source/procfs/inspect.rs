@@ -2,7 +2,7 @@
 //!
 //! The rest of [`procfs`](super) reads what columns need, thousands of times a second. Here is the whole of each file, for
 //! whoever wants to look at one process: every field has its unit in its documentation, and text that is no UTF-8 is kept
-//! as bytes where it names something ([`OsString`](std::ffi::OsString)), else shown with U+FFFD.
+//! as bytes where it names something ([`OsString`]), else shown with U+FFFD.
 //!
 //! ```
 //! use pidstat_user::source::procfs::{Inspector, files::Place};

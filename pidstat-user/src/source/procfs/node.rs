@@ -26,6 +26,7 @@ mod branch;
 mod given;
 mod members;
 mod parse;
+mod sockets;
 
 use super::{
     files::{Files, Place, Refusal},
@@ -35,6 +36,7 @@ use crate::sample::{
     Missing,
     node::{Column, Member, Value},
 };
+use sockets::Told;
 use std::{
     cell::{Cell, OnceCell, RefCell},
     io,
@@ -72,6 +74,7 @@ pub struct Unread {
 #[derive(Debug)]
 pub struct Tree {
     files: RefCell<Files>,
+    sockets: RefCell<Told>,
     target: Target,
     nodes: Vec<Node>,
     roots: Vec<NodeId>,
@@ -120,6 +123,7 @@ impl Tree {
     fn empty(files: Files, target: Target, room: usize) -> Tree {
         Tree {
             files: RefCell::new(files),
+            sockets: RefCell::default(),
             target,
             nodes: Vec::with_capacity(room),
             roots: Vec::new(),
@@ -207,6 +211,9 @@ impl Tree {
 
     fn load(&self, node: &Node, member: Member) -> Result<Box<[Value]>, Missing> {
         let mut files = self.files.borrow_mut();
+        if member == Member::Net {
+            return self.sockets.borrow_mut().read(&mut files, node.at);
+        }
         members::read(
             &mut files,
             node.at,

@@ -13,6 +13,7 @@ use pidstat_user::{
     source::{
         Source as _,
         ebpf::{self, EbpfSource},
+        pcap,
     },
 };
 use std::{collections::BTreeSet, fs, io, os::fd::AsRawFd as _, path::Path, thread, time::Duration};
@@ -87,6 +88,7 @@ pub fn all() -> Result<bool> {
     }
     check("what threads of the kernel move is one row", kernel_row());
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
+    check("the rung without programs says what it lacks", captured(&listed));
     check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
     paths::run(&listed, &rungs, true, |what, outcome| check(what, outcome.map_err(|why| anyhow!(why))))
         .map_err(|why| anyhow!(why))?;
@@ -111,6 +113,19 @@ pub fn all() -> Result<bool> {
     };
     check(&format!("-n under lockdown: {expected}"), outcome);
     Ok(good)
+}
+
+/// What is said of captured packets, which need a library that a guest has not.
+fn captured(listed: &toml::Table) -> Result<()> {
+    let expected = |key: &str| {
+        let text = listed.get("pcap").and_then(|facts| facts.get(key)?.as_str());
+        text.with_context(|| format!("kernels.toml: [pcap] has no {key}"))
+    };
+    ensure!(expected("figures")? == format!("approximate: {}", pcap::SHORTFALL), "{}", pcap::SHORTFALL);
+    let why = pcap::probe().err().context("it works")?;
+    ensure!(why.to_string().contains(expected("guest")?), "{why}");
+    ensure!(why.remedy().contains("libpcap0.8"), "{}", why.remedy());
+    Ok(())
 }
 
 /// Whether the rungs of the net family that work are these.

@@ -10,16 +10,17 @@ use super::super::{
 };
 use crate::{
     sample::{
-        Comm, Cpu, End, Exit, Exited, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches, Task,
-        TaskKey,
+        Comm, Cpu, Delays, End, Exit, Exited, Facts, Faults, Memory, Missing, Pids, Sample, Sched, Switches,
+        Task, TaskKey,
     },
     source::procfs::{Users, groups::Groups},
 };
 use pidstat_common::exit::Ended;
 use std::collections::HashMap;
 
-/// How long the last row of a process waits for its record, after which the record must be lost.
-const LEAVING_NS: u64 = 10_000_000_000;
+/// How long the last row of a process waits for its record, after which the record must be lost: longer than it takes to look
+/// for one that the kernel did not send.
+const LEAVING_NS: u64 = 20_000_000_000;
 /// How long the traffic of a process that no walk ever saw waits for its record.
 const HELD_NS: u64 = 2_000_000_000;
 
@@ -158,14 +159,17 @@ impl Books {
             || out.departed.iter().any(|task| matches!(task.end, End::Leaving { .. }))
     }
 
-    /// Takes the traffic of those without a row aside.
+    /// Takes the traffic of those without a row aside. The net family forgets who is gone; what waits here stays.
     fn hold(&mut self, out: &mut Sample) {
-        let old = std::mem::take(&mut self.held);
         let now = out.uptime_ns;
-        self.held.extend(out.departed.drain(..).map(|task| {
-            let since = old.binary_search_by(|(other, _)| other.key.cmp(&task.key));
-            (task, since.map_or(now, |at| old[at].1))
-        }));
+        for task in out.departed.drain(..) {
+            match self.held.binary_search_by(|(other, _)| other.key.cmp(&task.key)) {
+                Ok(at) => self.held[at].0 = task,
+                Err(at) => self.held.insert(at, (task, now)),
+            }
+        }
+        // Born after the last walk, it has a row now.
+        self.held.retain(|(task, _)| position(&out.tasks, task.key).is_err());
     }
 
     /// Turns records into rows, and shows traffic for which no record will come.
@@ -197,6 +201,9 @@ impl Books {
             let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, names);
             if let Ok(at) = self.held.binary_search_by(|(task, _)| task.key.cmp(&key)) {
                 row.traffic = self.held.remove(at).0.traffic;
+            } else if let (Err(_), Ok(at)) = (last, position(&previous.departed, key)) {
+                // Its traffic was shown before.
+                row.traffic = previous.departed[at].traffic;
             }
             match last {
                 Ok(at) => out.departed[at] = row,
@@ -298,6 +305,13 @@ pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, names: &mut
             Ok(Sched { run_ns: record.sum_exec, wait_ns: record.run_delay, timeslices: record.pcount })
         };
     }
+    if facts.has(Facts::DELAYS) {
+        task.delays = match record.block_io {
+            _ if shape.offsets.delays == 0 => Err(Missing::NotInKernel),
+            u64::MAX => Err(Missing::NotMeasured),
+            block_io_ns => Ok(Delays { block_io_ns }),
+        };
+    }
     if facts.has(Facts::SWITCHES) {
         task.switches = Ok(Switches { voluntary: record.nvcsw, involuntary: record.nivcsw });
     }
@@ -323,4 +337,29 @@ pub fn final_row(record: &Ended, last: Option<&Task>, shape: &Shape, names: &mut
         task.traffic = last.traffic;
     }
     task
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Traffic;
+
+    fn moved(tgid: u32, tx_bytes: u64) -> Task {
+        let key = TaskKey { tgid, tid: 0, start_ticks: 5 };
+        let traffic = Ok(Traffic { tx_bytes, ..Traffic::default() });
+        Task { traffic, end: End::TrafficOnly, ..Task::blank(key, Comm::default(), Missing::NotAsked) }
+    }
+
+    #[test]
+    fn traffic_waits_for_its_process_although_the_net_family_forgot_it() {
+        let mut books = Books::default();
+        let seen = |uptime_ns, departed| Sample { uptime_ns, departed, ..Sample::default() };
+        books.hold(&mut seen(10, vec![moved(7, 100), moved(9, 1)]));
+        books.hold(&mut seen(20, vec![moved(7, 404), moved(8, 2)]));
+        books.hold(&mut Sample { tasks: vec![moved(9, 1)], ..seen(30, Vec::new()) });
+        let bytes = |task: &Task| task.traffic.unwrap().tx_bytes;
+        let held: Vec<_> =
+            books.held.iter().map(|(task, since)| (task.key.tgid, bytes(task), *since)).collect();
+        assert_eq!(held, [(7, 404, 10), (8, 2, 20)]);
+    }
 }

@@ -10,11 +10,11 @@ use crate::sample::{
     Comm, TaskKey, Traffic,
     socket::{Connection, ConnectionKey, Moved, User},
 };
-use live::{Live, LiveFlow, Wire};
+use live::{CookieHasher, Listed, LiveFlow, Wire};
 use pidstat_common::net::{
     FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasherDefault};
 
 /// `start_boottime` in the unit of [`crate::sample::TaskKey::start_ticks`].
 const NS_PER_TICK: u64 = 10_000_000;
@@ -89,7 +89,7 @@ pub struct Ledger {
     /// Uptime of the connections that were taken last, so far as a record tells.
     taken: u64,
     owners: HashMap<OwnerKey, Account>,
-    sockets: HashMap<u64, Live>,
+    sockets: HashMap<u64, Listed, BuildHasherDefault<CookieHasher>>,
     flows: HashMap<FlowKey, LiveFlow>,
     unowned: Traffic,
     /// Cookies of TCP sockets that are gone, since this was last asked.
@@ -204,7 +204,7 @@ impl Ledger {
 
     /// A socket as a walk saw it.
     pub fn socket(&mut self, now: &SockRecord) {
-        let live = self.sockets.entry(now.cookie).or_insert_with(|| Live::new(now));
+        let live = self.sockets.entry(now.cookie).or_insert_with(|| Listed::new(now));
         live.seen = self.sample;
         let gain = live.advance(now);
         let gain = match live.owner {
@@ -227,7 +227,8 @@ impl Ledger {
         for live in self.sockets.values_mut() {
             let inner = u16::from(live.record.flags) & SOCK_INNER != 0;
             if live.owner.is_none() && live.is_tcp() && !inner && live.seen == sample {
-                wanted |= live.searched.replace(live.moved) != Some(live.moved);
+                let moved = live.moved;
+                wanted |= live.searched.replace(moved) != Some(moved);
             }
         }
         wanted
@@ -310,7 +311,7 @@ impl Ledger {
 
     /// Whether TCP sockets of the sample before are neither in this one's walks nor closed.
     pub fn missed_any(&self) -> bool {
-        self.sockets.values().any(|live| live.is_tcp() && live.seen + 1 == self.sample)
+        self.sockets.values().any(|live| live.seen + 1 == self.sample && live.is_tcp())
     }
 
     /// Cookies of the TCP sockets that went since this was last asked.

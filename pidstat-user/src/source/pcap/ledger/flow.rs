@@ -58,6 +58,10 @@ pub(super) struct Flow {
     /// Its socket as it was last seen, and whether it was there when it was last asked for.
     socket: Option<Found>,
     present: bool,
+    /// Its inode and the listener's.
+    inodes: (u64, u64),
+    /// Those that were looked for among all processes in vain.
+    searched: (u64, u64),
     stream: bool,
     /// Stands for the cookie while there is none.
     number: u64,
@@ -80,6 +84,8 @@ impl Flow {
             sure: false,
             socket: None,
             present: false,
+            inodes: (0, 0),
+            searched: (0, 0),
             stream: u16::from(protocol) == TCP,
             number,
             cookie: None,
@@ -129,14 +135,28 @@ impl Flow {
         !self.sure && self.packets.is_power_of_two()
     }
 
-    /// Takes over what was found out.
-    pub(super) fn found(&mut self, found: Option<Found>, owner: Option<Owner>, sure: bool) {
+    /// Takes over what was found out. A socket that is being closed has no inode any more, but its process may have it still.
+    pub(super) fn met(&mut self, found: Option<Found>, listener: u64) {
         let over = |found: &Found| self.stream && OVER.contains(&found.state);
         self.present = found.as_ref().is_some_and(|found| !over(found));
+        let inode = found.as_ref().map_or(0, |found| found.inode);
+        self.inodes = (if inode != 0 { inode } else { self.inodes.0 }, listener);
         self.socket = found.or_else(|| self.socket.take());
-        if owner.is_some() && !self.sure {
-            (self.owner, self.sure) = (owner, sure);
+    }
+
+    pub(super) fn owned(&mut self, owner: Owner, sure: bool) {
+        if !self.sure {
+            (self.owner, self.sure) = (Some(owner), sure);
         }
+    }
+
+    pub(super) fn inodes(&self) -> (u64, u64) {
+        self.inodes
+    }
+
+    /// Whether nobody has looked among all processes for whoever has it; from now on somebody has.
+    pub(super) fn search(&mut self) -> bool {
+        !self.sure && std::mem::replace(&mut self.searched, self.inodes) != self.inodes
     }
 
     pub(super) fn is_sure(&self) -> bool {

@@ -73,7 +73,8 @@ fn traffic(ledger: &Ledger, tgid: u32) -> Traffic {
 fn an_owner_that_is_found_late_has_it_all_and_one_that_is_found_too_late_the_rest() {
     let (mut ledger, key) = (Ledger::default(), key(TCP));
     assert!(ledger.add(key, true, &packet(TCP, 1, 0, 10), 0), "looked for at once");
-    ledger.found(&key, Some(socket(8, 1, Some(key.remote))), Some(owner(4)), true);
+    ledger.met(&key, Some(socket(8, 1, Some(key.remote))), 0);
+    ledger.owned(&key, owner(4), true);
     let rows = shown(&mut ledger);
     assert_eq!((rows.len(), rows[0].key.cookie, rows[0].moved.tx_bytes), (1, 8, 10));
     assert_eq!(traffic(&ledger, 4), Traffic { tx_bytes: 10, tx_packets: 1, ..Traffic::default() });
@@ -83,7 +84,8 @@ fn an_owner_that_is_found_late_has_it_all_and_one_that_is_found_too_late_the_res
     let rows = shown(&mut ledger);
     assert_eq!((rows[0].key.owner.tgid, rows[0].user.comm.as_bytes()), (0, &b"unknown TCP"[..]));
     ledger.add(key, false, &packet(TCP, 1, 10, 5), 0);
-    ledger.found(&key, Some(socket(8, 1, Some(key.remote))), Some(owner(4)), true);
+    ledger.met(&key, Some(socket(8, 1, Some(key.remote))), 0);
+    ledger.owned(&key, owner(4), true);
     let rows = shown(&mut ledger);
     assert_eq!((rows.len(), rows[0].key.cookie, rows[0].moved.rx_bytes), (1, 8, 5));
     assert_eq!((traffic(&ledger, 0).rx_bytes, traffic(&ledger, 4).rx_bytes), (10, 5));
@@ -99,7 +101,7 @@ fn what_goes_through_two_devices_counts_once_and_a_new_way_is_followed() {
     assert_eq!(traffic(&ledger, 0).tx_packets, 2);
     for _ in 0..2 {
         shown(&mut ledger);
-        ledger.found(&key, Some(socket(8, 1, Some(key.remote))), None, false);
+        ledger.met(&key, Some(socket(8, 1, Some(key.remote))), 0);
     }
     ledger.add(key, true, &packet(UDP, 4, 0, 10), 0);
     shown(&mut ledger);
@@ -112,7 +114,8 @@ fn an_unconnected_socket_is_one_row() {
     for port in [1, 2, 3] {
         let key = FlowKey { remote: SocketAddr::from(([1, 1, 1, 1], port)), ..key(UDP) };
         ledger.add(key, true, &packet(UDP, 1, 0, 10), 0);
-        ledger.found(&key, Some(socket(8, 7, None)), Some(owner(4)), true);
+        ledger.met(&key, Some(socket(8, 7, None)), 0);
+        ledger.owned(&key, owner(4), true);
     }
     let rows = shown(&mut ledger);
     assert_eq!((rows.len(), rows[0].moved.tx_messages, rows[0].remote, rows[0].closed), (1, 3, None, false));
@@ -122,10 +125,11 @@ fn an_unconnected_socket_is_one_row() {
 fn what_ended_is_shown_once_and_remembered_for_a_while() {
     let (mut ledger, key) = (Ledger::default(), key(TCP));
     ledger.add(key, true, &packet(TCP, 1, 0, 10), 1);
-    ledger.found(&key, Some(socket(8, 1, Some(key.remote))), Some(owner(4)), true);
+    ledger.met(&key, Some(socket(8, 1, Some(key.remote))), 0);
+    ledger.owned(&key, owner(4), true);
     shown(&mut ledger);
     ledger.add(key, true, &packet(TCP, 1, 10, 0), 1);
-    ledger.found(&key, None, None, false);
+    ledger.met(&key, None, 0);
     assert!(shown(&mut ledger)[0].closed);
     assert_eq!(shown(&mut ledger).len(), 0);
     shown(&mut ledger);
@@ -148,7 +152,8 @@ fn rows_and_sums_of_everything_are_what_was_captured() {
             ledger.add(key, sent, &packet(UDP, 1, 0, u64::from(port) + 1), 0);
             expected += u64::from(port) + 1;
             if round == 7 {
-                ledger.found(&key, Some(socket(port.into(), 1, Some(key.remote))), Some(owner(4)), true);
+                ledger.met(&key, Some(socket(port.into(), 1, Some(key.remote))), 0);
+                ledger.owned(&key, owner(4), true);
             }
         }
         shown(&mut ledger);
@@ -169,4 +174,19 @@ fn more_connections_than_are_told_apart_are_one_row() {
     assert_eq!(ledger.flows.len(), FLOWS_MAX + 1);
     shown(&mut ledger);
     assert_eq!(traffic(&ledger, 0).tx_packets, FLOWS_MAX as u64 + 10);
+}
+
+#[test]
+fn a_socket_that_is_being_closed_keeps_its_inode_while_its_owner_is_looked_for() {
+    let (mut ledger, key) = (Ledger::default(), key(TCP));
+    ledger.add(key, true, &packet(TCP, 1, 0, 10), 0);
+    ledger.met(&key, Some(socket(8, 1, Some(key.remote))), 0);
+    ledger.met(&key, Some(Found { inode: 0, ..socket(8, 6, Some(key.remote)) }), 0);
+    assert_eq!(ledger.inodes(&key), Some((5, 0)));
+    assert!(ledger.search(&key) && !ledger.search(&key), "all processes are looked at once for it");
+    ledger.owned(&key, owner(3), false);
+    ledger.owned(&key, owner(4), true);
+    assert_eq!(ledger.inodes(&key), None, "it is known for sure");
+    let rows = shown(&mut ledger);
+    assert_eq!((rows[0].key.owner.tgid, rows[0].key.cookie, rows[0].closed), (4, 8, true));
 }

@@ -12,6 +12,22 @@ pub type Told<T> = Result<T, InspectError>;
 
 /// A process, read at one go.
 ///
+/// ```
+/// use pidstat_user::source::procfs::{Inspector, Users};
+/// use std::path::Path;
+///
+/// let mut inspector = Inspector::open(Path::new("/proc"))?;
+/// let process = inspector.process(std::process::id(), &mut Users::machine())?;
+/// let who = &process.attributes;
+/// assert_eq!(who.exe.clone()?.unwrap(), std::env::current_exe()?);
+/// assert_eq!(who.environ.clone()?.len(), std::env::vars_os().count());
+/// assert!(who.oom_score? <= 2000 && who.session.is_ok() && who.gid.is_ok());
+/// assert_eq!((who.uid?, who.owner.clone()?), (who.uid?, Users::machine().name(who.uid?)));
+/// let memory = process.stack_loads()?;
+/// assert!(memory.stack_kib > Some(0) && memory.resident_peak_kib <= memory.virtual_peak_kib);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// For rates take two samples with [`ProcSource`](crate::source::procfs::ProcSource), pair them with
 /// [`rate::pairs`](crate::rate::pairs) and ask the columns:
 ///

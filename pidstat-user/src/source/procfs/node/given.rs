@@ -2,7 +2,7 @@
 
 use super::{Files, Members, Node, Place, Target, Tree, parse, parse::text};
 use crate::sample::{
-    Host, Missing, Task,
+    Control, Delays, End, Exit, Host, Missing, Reading, Task,
     node::{Member, Value},
 };
 use std::{io, path::Path};
@@ -52,6 +52,68 @@ impl Tree {
         tree.link();
         Ok(tree)
     }
+}
+
+impl Tree {
+    /// Adds the processes of a sample that ended, where they would stand if they still lived.
+    pub fn add_exited(&mut self, departed: &[Task], host: &Host) {
+        for task in departed {
+            let End::Exited(exit) = task.end else { continue };
+            let node =
+                Node { at: Place::process(task.key.tgid), children: Vec::new(), members: Default::default() };
+            for member in Member::ALL {
+                let values = match member {
+                    Member::Stat => rest_of_stat(task, host),
+                    // Nobody read it of one that was not there at a sample.
+                    Member::Cmdline if task.cmdline.is_some() => {
+                        parse::cmdline(task.cmdline.as_deref().unwrap_or_default())
+                    }
+                    Member::Exited => exited(task, exit),
+                    // The number may be another process's by now.
+                    _ => vec![Value::Missing(Missing::Gone); member.width()].into(),
+                };
+                let _ = node.members[member as usize].set(values.into());
+            }
+            self.nodes.push(node);
+        }
+        self.nodes.sort_by_key(Node::number);
+        self.nodes.iter_mut().for_each(|node| node.children.clear());
+        self.link();
+    }
+}
+
+/// The fields of `stat` that are known of a process that ended.
+fn rest_of_stat(task: &Task, host: &Host) -> Box<[Value]> {
+    /// pid, comm, state, ppid, then faults and times, and the start.
+    const KNOWN: [usize; 14] = [0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 21, 25];
+    let mut whole = Task { delays: Ok(Delays::default()), ..task.clone() };
+    whole.control = Ok(Control::default());
+    let mut values = stat(&whole, host).unwrap_or_default();
+    for (at, value) in values.iter_mut().enumerate() {
+        if !KNOWN.contains(&at) {
+            *value = Value::Missing(Missing::Gone);
+        }
+    }
+    values
+}
+
+fn exited(task: &Task, exit: Exit) -> Box<[Value]> {
+    let or_missing = |reading: Reading<u64>| reading.map_or_else(Value::Missing, Value::unsigned);
+    [
+        Value::Integer(exit.code().into()),
+        Value::Integer(exit.status.into()),
+        Value::unsigned(exit.at_ns),
+        Value::unsigned(task.cpu.user_ns),
+        Value::unsigned(task.cpu.system_ns),
+        Value::unsigned(task.memory.resident_bytes),
+        or_missing(task.io.map(|io| io.read_bytes)),
+        or_missing(task.io.map(|io| io.write_bytes)),
+        or_missing(task.switches.map(|switches| switches.voluntary)),
+        or_missing(task.switches.map(|switches| switches.involuntary)),
+        or_missing(task.traffic.map(|traffic| traffic.rx_bytes)),
+        or_missing(task.traffic.map(|traffic| traffic.tx_bytes)),
+    ]
+    .into()
 }
 
 /// The sample before and its tree, both ascending, each walked once.

@@ -36,6 +36,8 @@ pub(super) fn read(
         Member::Cgroup => group,
         Member::Fd => return descriptors(files, at),
         Member::Delay => return delays(files, at, target, stat),
+        Member::Exited => return Err(Missing::DoesNotApply),
+        // The tree reads it, which knows all sockets.
         Member::Net => return Err(Missing::NotInSource),
     };
     Ok(parse(files.read(at, member.name(), Extent::AtMost(MOST_BYTES))?))
@@ -60,7 +62,7 @@ fn descriptors(files: &mut Files, at: Place) -> Result<Box<[Value]>, Missing> {
         libc::S_IFSOCK,
     ];
     let mut counts = [0; KINDS.len()];
-    files.modes(at, Member::Fd.name(), |mode| {
+    files.modes(at, Member::Fd.name(), |mode, _| {
         if let Some(kind) = KINDS.iter().position(|kind| *kind == mode & libc::S_IFMT) {
             counts[kind] += 1;
         }

@@ -11,7 +11,11 @@ use crate::sample::{
 use pidstat_common::net::{
     FlowCounters, PacketCounters, SOCK_OLDER, SockName, SockRecord, UPPER_MPTCP, UPPER_TLS,
 };
-use std::net::SocketAddr;
+use std::{
+    hash::Hasher,
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+};
 
 /// Bytes of an Ethernet header.
 const ETHERNET: u64 = 14;
@@ -26,8 +30,6 @@ pub(super) struct Live {
     pub(super) record: SockRecord,
     /// Since it was first seen.
     pub(super) moved: Moved,
-    /// The last sample that saw it.
-    pub(super) seen: u64,
     /// What had moved when an owner was looked for in vain.
     pub(super) searched: Option<Moved>,
 }
@@ -41,7 +43,7 @@ impl Live {
             record.bytes_received = now.bytes_received;
             record.retransmits = now.retransmits;
         }
-        Live { owner: None, record, moved: Moved::default(), seen: 0, searched: None }
+        Live { owner: None, record, moved: Moved::default(), searched: None }
     }
 
     pub(super) fn is_tcp(&self) -> bool {
@@ -100,6 +102,56 @@ impl Live {
             }),
             ..named(key, user, &record.name)
         }
+    }
+}
+
+/// A socket in the table that each walk goes through: small, so that what does not move costs little.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// The last sample that saw it.
+    pub(super) seen: u64,
+    live: Box<Live>,
+}
+
+impl Listed {
+    pub(super) fn new(now: &SockRecord) -> Listed {
+        Listed { seen: 0, live: Box::new(Live::new(now)) }
+    }
+}
+
+impl Deref for Listed {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl DerefMut for Listed {
+    fn deref_mut(&mut self) -> &mut Live {
+        &mut self.live
+    }
+}
+
+/// Hashes cookies, which the kernel counts up: one multiplication spreads them, and nobody can choose them.
+#[derive(Debug, Default)]
+pub(super) struct CookieHasher(u64);
+
+impl Hasher for CookieHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // The golden ratio; the table takes its place from the low bits and a tag from the high ones.
+        let product = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
     }
 }
 

@@ -168,3 +168,33 @@ fn kill_9_leaves_nothing_behind() {
         bench::kill_leaves_nothing(rung).unwrap_or_else(|why| panic!("{rung}: {why}"));
     }
 }
+
+/// Both ways to take an entry out of a map: the one call of 5.14, and the two of older kernels.
+#[test]
+fn entries_are_taken_once_by_one_call_and_by_two() {
+    use pidstat_user::kernel::entry;
+    use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+    // SAFETY: laid out as the kernel's map_create (map_type, key_size, value_size, max_entries) and map_update_elem (map_fd,
+    // key, value, flags); key and value live through the calls and are as large as the map's.
+    let map = unsafe {
+        let create = [1u64 | 8 << 32, 8 | 4 << 32, 0, 0, 0, 0];
+        let fd = libc::syscall(libc::SYS_bpf, 0, create.as_ptr(), size_of_val(&create));
+        assert!(fd >= 0, "map: {}", std::io::Error::last_os_error());
+        OwnedFd::from_raw_fd(fd as libc::c_int)
+    };
+    for key in [7u64, 11] {
+        let value = key * 3;
+        let raw = map.as_raw_fd().unsigned_abs();
+        let attr = [u64::from(raw), (&raw const key) as u64, (&raw const value) as u64, 0];
+        // SAFETY: as above.
+        let done = unsafe { libc::syscall(libc::SYS_bpf, 2, attr.as_ptr(), size_of_val(&attr)) };
+        assert_eq!(done, 0, "insert: {}", std::io::Error::last_os_error());
+    }
+    // SAFETY: keys and values of the map are u64.
+    unsafe {
+        assert_eq!(entry::take::<u64, u64>(map.as_fd(), &7).unwrap(), Some(21));
+        assert_eq!(entry::take::<u64, u64>(map.as_fd(), &7).unwrap(), None);
+        assert_eq!(entry::take_in_two_steps::<u64, u64>(map.as_fd(), &11).unwrap(), Some(33));
+        assert_eq!(entry::take_in_two_steps::<u64, u64>(map.as_fd(), &11).unwrap(), None);
+    }
+}

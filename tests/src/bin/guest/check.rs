@@ -2,10 +2,13 @@
 
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
-use pidstat_tests::{packets, paths, sandwich, traffic};
+use pidstat_tests::{
+    packets, paths, sandwich,
+    traffic::{self, Bench},
+};
 use pidstat_user::{
     clock::Clock,
-    kernel::{self as kernel_side, Reason, ladder::Survey},
+    kernel::{self as kernel_side, Reason, ladder::Survey, net::Options},
     sample::{Facts, Sample, Want},
     source::{
         Source as _,
@@ -83,6 +86,7 @@ pub fn all() -> Result<bool> {
             .and_then(|choice| packets::are_exact(choice).map_err(|why| anyhow!(why)));
         check(&format!("{rung}: packets on the wire are those that were sent"), outcome);
     }
+    check("what threads of the kernel move is one row", kernel_row());
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;
     check("the rung without programs says what it lacks", captured(&listed));
     check("nor a breakpoint", probes.trim().is_empty().then_some(()).ok_or_else(|| anyhow!("{probes}")));
@@ -133,6 +137,22 @@ fn works(survey: &Survey, expected: &[&str]) -> Result<()> {
         .filter_map(|state| Some(format!("{}: {}", state.rung.name, state.works.as_ref().err()?)))
         .collect();
     ensure!(works == expected, "{works:?} work; {}", why.join("; "));
+    Ok(())
+}
+
+/// A disk over the network: what its server moved, the kernel moved on the other side.
+fn kernel_row() -> Result<()> {
+    let mut bench = Bench::open(Options::default());
+    let reports = bench.run(&["nbd"]);
+    let server = reports.iter().find(|report| report.tx > 0).context("a server")?;
+    let owners: Vec<_> = bench.net.owners().collect();
+    let kernel = owners.iter().find(|owner| owner.comm.as_bytes() == b"[kernel]");
+    let kernel = kernel.with_context(|| format!("no row of the kernel in {owners:?}"))?;
+    let counted = bench.traffic(server.pid);
+    ensure!((counted.tx_bytes, counted.rx_bytes) == (server.tx, server.rx), "{counted:?}, {server:?}");
+    ensure!(kernel.pid == 0 && kernel.traffic.rx_bytes == server.tx, "{kernel:?}, {server:?}");
+    // Who asks for a block sends the request itself, unless the kernel puts it off.
+    ensure!(kernel.traffic.tx_bytes <= server.rx, "{kernel:?}, {server:?}");
     Ok(())
 }
 

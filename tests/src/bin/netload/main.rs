@@ -6,6 +6,7 @@
     reason = "a workload owns its socket, and to return is to close it"
 )]
 
+mod disk;
 mod layers;
 mod protocol;
 mod ring;
@@ -43,6 +44,7 @@ fn main() {
         || ring::run(&case, family)
         || layers::run(&case, family)
         || protocol::run(&case, family)
+        || disk::run(&case)
         || veth::run(&case, family);
     if !known {
         eprintln!("netload: no case {case:?}");

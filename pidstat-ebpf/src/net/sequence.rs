@@ -64,14 +64,16 @@ pub unsafe fn moved(sk: Socket, tcp: Ptr, counters: *const SockCounters) -> (u64
         if seq.is_null() {
             return (0, 0);
         }
-        // The numbers before the flags: whatever makes a number mean something else sets its flag first.
+        // The numbers between two looks at the flags. A connection that is made meanwhile has its flag last, behind numbers
+        // that were none yet; whatever makes a number mean something else has its flag first.
+        let based = read_volatile(&raw const (*counters).flags) & SOCK_BASED;
         let write: u32 = load(tcp, offset!(write_seq));
         let read = sk.read_up_to(tcp);
         let flags = read_volatile(&raw const (*counters).flags);
         let ended = read_volatile(&raw const (*seq).ended) != 0;
         let now = read_volatile(seq);
         let (earlier_tx, earlier_rx) = (now.earlier_tx, now.earlier_rx);
-        if flags & SOCK_BASED == 0 {
+        if based & flags == 0 {
             return (earlier_tx, earlier_rx);
         }
         let received: u64 = load(tcp, offset!(bytes_received));

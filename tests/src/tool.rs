@@ -1,10 +1,17 @@
 //! Finds and runs the kpidstat that was built beside the tests.
 
 use std::{
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65_534;
 
 /// The checkout.
 pub fn root() -> &'static Path {
@@ -48,6 +55,28 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(kpidstat());
     command.args(arguments).env_clear().env("TZ", "UTC").env("PATH", "/usr/bin:/bin");
     interruptible(&mut command);
+    command
+}
+
+/// The same as an ordinary user, whoever runs the tests.
+///
+/// # Panics
+/// When it was not built.
+pub fn as_nobody(arguments: &[&str]) -> Command {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return command(arguments);
+    }
+    // The folder it was built in may be closed to others, the file is not: it is run by descriptor, which every child
+    // inherits.
+    static FILE: OnceLock<OwnedFd> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let file = std::fs::File::open(kpidstat()).expect("it can be read");
+        // SAFETY: the descriptor is open, and what the call returns belongs to nobody else.
+        unsafe { OwnedFd::from_raw_fd(libc::dup(file.as_raw_fd())) }
+    });
+    let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    command.args(arguments).env_clear().env("TZ", "UTC").uid(NOBODY).gid(NOBODY);
     command
 }
 

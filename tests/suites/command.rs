@@ -4,39 +4,12 @@
 use pidstat_tests::{tool, watcher::Watcher};
 use std::{
     io::Read as _,
-    os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::process::{CommandExt as _, ExitStatusExt as _},
-    },
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
 };
-
-/// The user that owns nothing.
-const NOBODY: u32 = 65_534;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// kpidstat as an ordinary user, whoever runs the tests.
-fn as_nobody(arguments: &[&str]) -> Command {
-    let mut command = tool::command(arguments);
-    // SAFETY: geteuid takes nothing and cannot fail.
-    if unsafe { libc::geteuid() } == 0 {
-        // The folder it was built in may be closed to others, the file is not: it is run by descriptor, which every
-        // child inherits.
-        static FILE: OnceLock<OwnedFd> = OnceLock::new();
-        let file = FILE.get_or_init(|| {
-            let file = std::fs::File::open(tool::kpidstat()).unwrap();
-            // SAFETY: the descriptor is open, and what the call returns belongs to nobody else.
-            unsafe { OwnedFd::from_raw_fd(libc::dup(file.as_raw_fd())) }
-        });
-        let mut other = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        other.args(arguments).env_clear().env("TZ", "UTC").uid(NOBODY).gid(NOBODY);
-        command = other;
-    }
-    command
 }
 
 fn busy() -> Child {
@@ -146,7 +119,7 @@ fn a_process_that_does_not_exist_exits_with_3() {
 
 #[test]
 fn a_way_to_count_traffic_that_does_not_work_here_exits_with_4() {
-    let output = as_nobody(&["-n", "--net", "pcap", "0.1", "1"]).output().unwrap();
+    let output = tool::as_nobody(&["-n", "--net", "pcap", "0.1", "1"]).output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.starts_with("kpidstat: --net pcap cannot be used: "), "{said}");
@@ -163,7 +136,7 @@ fn a_procfs_that_is_none_exits_with_1_and_names_the_file() {
 
 #[test]
 fn an_ordinary_user_sees_what_proc_allows_and_is_told_what_is_missing() {
-    let output = as_nobody(&["-u", "-d", "-p", "ALL", "0.3", "1"]).output().unwrap();
+    let output = tool::as_nobody(&["-u", "-d", "-p", "ALL", "0.3", "1"]).output().unwrap();
     let (shown, said) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}");
     let about_ebpf: Vec<&str> = said.lines().filter(|line| line.contains("eBPF")).collect();
@@ -183,17 +156,17 @@ fn an_ordinary_user_sees_what_proc_allows_and_is_told_what_is_missing() {
 
 #[test]
 fn an_ordinary_user_who_demands_ebpf_gets_4_and_the_capability() {
-    let output = as_nobody(&["--source", "ebpf", "0.1", "1"]).output().unwrap();
+    let output = tool::as_nobody(&["--source", "ebpf", "0.1", "1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(text(&output.stderr).contains("CAP_BPF"), "{}", text(&output.stderr));
-    let doctor = as_nobody(&["doctor"]).output().unwrap();
+    let doctor = tool::as_nobody(&["doctor"]).output().unwrap();
     assert_eq!(doctor.status.code(), Some(4));
     assert!(text(&doctor.stdout).contains("CAP_BPF"), "{}", text(&doctor.stdout));
 }
 
 #[test]
 fn an_ordinary_user_who_asks_for_traffic_gets_dashes_and_a_reason() {
-    let output = as_nobody(&["-n", "-p", "SELF", "-o", "json", "0.2", "1"]).output().unwrap();
+    let output = tool::as_nobody(&["-n", "-p", "SELF", "-o", "json", "0.2", "1"]).output().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let sample = &document["sysstat"]["hosts"][0]["statistics"][0];
     assert!(sample["task-network-load"][0]["tx_bytes"].is_null(), "{sample}");

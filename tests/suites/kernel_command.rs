@@ -4,7 +4,6 @@ use pidstat_tests::{tool, watcher::Watcher};
 use serde_json::Value;
 use std::{
     collections::HashMap,
-    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -96,8 +95,7 @@ fn an_interrupted_or_killed_run_leaves_no_program_behind() {
 
 #[test]
 fn without_privilege_the_missing_capabilities_are_named() {
-    let mut command = tool::command(&["-n", "--net", "sampled", "0.1", "1"]);
-    let output = command.uid(65_534).gid(65_534).output().unwrap();
+    let output = tool::as_nobody(&["-n", "--net", "sampled", "0.1", "1"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     let wanted = "kpidstat: --net sampled cannot be used: CAP_BPF and CAP_PERFMON missing; run as root, or with CAP_BPF";

@@ -42,22 +42,18 @@ impl Counted {
     /// Opens the source that the options ask for, with the clock that goes with it. Where there is nothing to make reports
     /// of, that is said, and only the tree is recorded.
     pub fn open(args: &RecordArgs) -> Result<(Counted, Clock), Failure> {
-        let processes = args.tree.target == TargetArg::Process;
+        let with = |source, reports| Counted {
+            source,
+            reports,
+            before: None,
+            now: Sample::default(),
+            span: None,
+            tree: None,
+            processes: args.tree.target == TargetArg::Process,
+        };
         let nothing = |clock| {
-            let source: Box<dyn Source> =
-                Box::new(Nothing(procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref())));
-            (
-                Counted {
-                    source,
-                    reports: None,
-                    before: None,
-                    now: Sample::default(),
-                    span: None,
-                    tree: None,
-                    processes,
-                },
-                clock,
-            )
+            let host = procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref());
+            (with(Box::new(Nothing(host)), None), clock)
         };
         if args.reports == "-" {
             // Instants that are played back bring their time with them.
@@ -86,19 +82,7 @@ impl Counted {
         if let Some(note) = source.note() {
             eprintln!("kpidstat: {note}");
         }
-        let reports = Some(plan.reports);
-        Ok((
-            Counted {
-                source,
-                reports,
-                before: None,
-                now: Sample::default(),
-                span: None,
-                tree: None,
-                processes,
-            },
-            clock,
-        ))
+        Ok((with(source, Some(plan.reports)), clock))
     }
 
     /// The reports that can be made.

@@ -119,7 +119,22 @@ pub struct NetOffsets {
     pub unix: u32,
     /// Not an offset: which argument of `udp_recvmsg` are the flags; it was another one before 5.19.
     pub recv_flags: u32,
+    /// `sock.sk_socket`, pointer.
+    pub sk_socket: u32,
+    /// `socket.file`, pointer.
+    pub socket_file: u32,
+    /// `file.f_cred`, pointer.
+    pub file_cred: u32,
+    /// The number of the system call in `pt_regs`, the lower 32 bits of it.
+    pub regs_call: u32,
+    /// Not an offset: 1 if the kernel shows a task's registers, since 5.15.
+    pub registers: u32,
+    /// Not offsets: the system calls of those that only look at the files of others.
+    pub looks: [u32; LOOKS],
 }
+
+/// How many system calls [`NetOffsets::looks`] holds.
+pub const LOOKS: usize = 10;
 
 /// A process as a socket hook saw it: its group leader's identity.
 #[repr(C)]
@@ -142,12 +157,28 @@ pub struct Owner {
 /// [`Owner::flags`]: a thread of the kernel, which uses sockets for a file system or a tunnel.
 pub const OWNER_KERNEL: u32 = 1;
 
-/// [`SockCounters::claim`]: the socket has no owner yet.
+/// [`Owner::flags`]: no owner, but `start_ns` is the address of the credentials of whoever accepted the connection, which
+/// somebody else closed who only looked at it. Each process has credentials of its own.
+pub const OWNER_ACCEPTED: u32 = 2;
+
+/// [`SockCounters::claim`]: the socket has no owner yet. `owner.start_ns` is 0, or as with [`OWNER_ACCEPTED`].
 pub const CLAIM_FREE: u64 = 0;
 /// [`SockCounters::claim`]: one CPU is writing the owner.
 pub const CLAIM_WRITING: u64 = 1;
 /// [`SockCounters::claim`]: the owner is complete and never changes again.
 pub const CLAIM_READY: u64 = 2;
+/// [`SockCounters::claim`]: nobody will own it any more; `owner.start_ns` as above.
+pub const CLAIM_LEFT: u64 = 3;
+
+/// One task's credentials, and the process that it belongs to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Their address.
+    pub address: u64,
+    /// The process.
+    pub owner: Owner,
+}
 
 /// [`SockCounters::flags`]: `copied_seq` holds a baseline, so differences to it are received bytes.
 pub const SOCK_BASED: u16 = 1;
@@ -426,8 +457,9 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 55 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == (60 + LOOKS) * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
+const _: () = assert!(size_of::<Credentials>() == 48);
 const _: () = assert!(size_of::<SockName>() == 64);
 const _: () = assert!(size_of::<SockCounters>() == 184);
 const _: () = assert!(size_of::<SeqCounters>() == 64);
@@ -442,12 +474,14 @@ const _: () = assert!(size_of::<NetLosses>() == 72);
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        FlowCounters, FlowKey, NetLosses, NetOffsets, PacketCounters, SeqCounters, SockCounters, SockRecord,
-        Turn,
+        Credentials, FlowCounters, FlowKey, NetLosses, NetOffsets, PacketCounters, SeqCounters, SockCounters,
+        SockRecord, Turn,
     };
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
+    // SAFETY: repr(C), integers and byte arrays without padding: every bit pattern is a value.
+    unsafe impl aya::Pod for Credentials {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for SockCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.

@@ -196,6 +196,41 @@ fn bytes_that_cannot_leave_are_unsent() {
 }
 
 #[test]
+fn what_waits_to_be_accepted_is_whose_listener_it_is() {
+    let mut watch = Watch::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let waiting = TcpStream::connect(to).unwrap();
+    // One that does not linger resets its connection.
+    let reset = TcpStream::connect(to).unwrap();
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: `linger` lives through the call and is as large as said.
+    let done = unsafe {
+        libc::setsockopt(
+            reset.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of_val(&linger) as libc::socklen_t,
+        )
+    };
+    assert_eq!(done, 0);
+    let remotes = [&waiting, &reset].map(|socket| Some(socket.local_addr().unwrap()));
+    drop(reset);
+    watch.sample();
+    let of = |watch: &Watch, remote| {
+        let rows = watch.now.connections.iter().filter(|row| row.remote == remote && row.local == to);
+        rows.map(|row| (row.key.owner.tgid, row.closed)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&watch, remotes[0]), [(std::process::id(), false)]);
+    drop(listener);
+    watch.sample();
+    let own = (std::process::id(), true);
+    assert_eq!(remotes.map(|remote| of(&watch, remote)), [[own], [own]]);
+    assert!(watch.now.connections.iter().all(|row| row.user.comm.as_bytes() != b"[unaccepted]"));
+}
+
+#[test]
 fn datagrams_have_rows_with_and_without_a_remote_end() {
     let mut watch = Watch::start();
     let inbox = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,8 +1,14 @@
 //! Bytes and packets of every process where namespaces, age, ends and losses matter, against workloads that know what they
 //! moved; `kernel_paths` has the ways to move them. Needs root; nothing is skipped.
 
-use pidstat_tests::traffic::{self as bench, Bench, Report};
-use pidstat_user::kernel::net::Options;
+use pidstat_tests::{
+    owners,
+    traffic::{self as bench, Bench, Report},
+};
+use pidstat_user::{
+    kernel::net::{Options, PidNamespace},
+    sample::NetChoice,
+};
 
 const FAMILIES: [&str; 3] = ["4", "6", "mapped"];
 
@@ -46,7 +52,6 @@ fn sockets_older_than_the_tool() {
 
 #[test]
 fn a_reader_in_a_pid_namespace_sees_its_own_numbers() {
-    use pidstat_user::kernel::net::PidNamespace;
     let mut load = bench::Load::start(&["old", "4", "pidns"]);
     assert_eq!(load.line(), "ready");
     let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Options::default());
@@ -128,6 +133,19 @@ fn samples_carry_the_traffic_of_living_and_ended_processes() {
         let sum = sums[&report.pid];
         assert_eq!((sum.tx_bytes, sum.rx_bytes), (report.tx, report.rx), "{report:?}");
     }
+}
+
+#[test]
+fn watchers_beside_each_other_take_no_connections_from_their_processes() {
+    for other in [NetChoice::Sampled, NetChoice::Tracepoint] {
+        owners::told_beside_another([NetChoice::Sampled, other], "many", 4)
+            .unwrap_or_else(|why| panic!("beside {}: {why}", other.name()));
+    }
+}
+
+#[test]
+fn subflows_belong_to_who_uses_the_mptcp_socket() {
+    owners::of_subflows(NetChoice::Tracepoint).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     maps::OUTBOX,
     owner::Process,
     sequence,
-    socket::{Socket, claim, no_storage},
+    socket::{Socket, claim, no_storage, state},
     turn,
 };
 use aya_ebpf::{
@@ -77,7 +77,11 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
             return 0;
         }
         let tcp = sk.tcp();
-        if tcp.is_null() || !sk.was_connected(tcp) {
+        if tcp.is_null() {
+            return 0;
+        }
+        let listens = sk.state() == state::LISTEN;
+        if !listens && !sk.was_connected(tcp) {
             return 0;
         }
         let known = !sk.find().is_null();
@@ -87,7 +91,7 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
             return 0;
         }
         claim(counters, &Process::of(task));
-        if !known && sequence::followed() {
+        if !known && !listens && sequence::followed() {
             sequence::begin_late(sk, tcp, counters);
         }
         0

@@ -1,9 +1,10 @@
 //! A TCP socket from its first state to its last: owner, baselines, final record.
 
 use crate::{
+    accept,
     load::{Ptr, load, offset, swap_if},
     maps::{Loss, closed, lost},
-    owner::Process,
+    owner::{Process, in_kernel_thread},
     sequence,
     socket::{Socket, claim, no_storage, state},
 };
@@ -62,9 +63,19 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 // The port comes later.
                 sk.describe(&raw mut (*counters).name);
                 // Its sequence numbers are not the application's, which could not be told from them on the other side.
-                if !sequence::sampled() || !sk.has_upper_layer(tcp) {
+                // Nor is a subflow of MPTCP that the kernel adds to a connection its own.
+                if !sk.has_upper_layer(tcp) || !sequence::sampled() && !in_kernel_thread() {
                     claim(counters, &Process::current());
                 }
+            }
+            // In the caller's context. What nobody accepts is this process' own.
+            state::LISTEN => {
+                let counters = sk.find_or(SockCounters::default);
+                if counters.is_null() {
+                    no_storage(0, 0, 0);
+                    return 0;
+                }
+                claim(counters, &Process::current());
             }
             // Often in softirq on a random process: baseline only. `copied_seq` is set before the state.
             state::ESTABLISHED => {
@@ -110,6 +121,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     (*counters).closed_bytes_received = load(tcp, offset!(bytes_received));
                     (*counters).closed_retransmits = load(tcp, offset!(total_retrans));
                     (*counters).flags |= SOCK_CLOSED;
+                    accept::note(sk, counters);
                 }
             }
             _ => {}
@@ -143,7 +155,7 @@ unsafe fn claim_last(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
             return;
         }
         match read_volatile(&raw const (*counters).claim) {
-            CLAIM_FREE => {
+            CLAIM_FREE if !accept::is_left(sk, counters) => {
                 claim(counters, &Process::current());
             }
             // The walk over the descriptors is just writing the owner, on another CPU or below this interrupt, and may

@@ -14,8 +14,9 @@ use aya_ebpf::{
 };
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
-    SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER, UPPER_TLS,
+    CLAIM_FREE, CLAIM_LEFT, CLAIM_READY, CLAIM_WRITING, OWNER_ACCEPTED, Owner, SOCK_ACTIVE, SOCK_BASED,
+    SOCK_CLOSED, SOCK_INNER, SOCK_OLDER, SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER,
+    UPPER_TLS,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -216,15 +217,49 @@ impl Socket {
         }
     }
 
-    /// Fills a record; owner only if it is complete.
+    /// Writes its owner, only if that is complete; else who accepted it, if that is known.
+    #[inline(always)]
+    unsafe fn owner(self, counters: *const SockCounters, out: *mut Owner) {
+        // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
+        unsafe {
+            match ptr::read_volatile(&raw const (*counters).claim) {
+                CLAIM_READY => *out = (*counters).owner,
+                CLAIM_FREE | CLAIM_LEFT if (*counters).owner.start_ns != 0 => {
+                    (*out).start_ns = (*counters).owner.start_ns;
+                    (*out).flags = OWNER_ACCEPTED;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The same of the MPTCP socket that a subflow belongs to, whose `struct socket` it was given.
+    #[inline(always)]
+    unsafe fn parent_owner(self, out: *mut Owner) {
+        // SAFETY: pointer fields, checked for NULL; `out` by the caller's promise.
+        unsafe {
+            let socket: Ptr = load(self.0 as Ptr, offset!(sk_socket));
+            if socket.is_null() {
+                return;
+            }
+            let parent = Socket(load(socket, offset!(socket_sk)));
+            if parent.0.is_null() {
+                return;
+            }
+            let counters = parent.find();
+            if !counters.is_null() {
+                parent.owner(counters, out);
+            }
+        }
+    }
+
+    /// Fills a record.
     #[inline(always)]
     pub unsafe fn record(self, counters: *const SockCounters, out: *mut SockRecord) {
         // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
         unsafe {
             (*out).cookie = (*counters).cookie;
-            if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
-                (*out).owner = (*counters).owner;
-            }
+            self.owner(counters, &raw mut (*out).owner);
             (*out).name = (*counters).name;
             self.describe(&raw mut (*out).name);
             (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
@@ -245,6 +280,9 @@ impl Socket {
                         [b'm', b'p', b't', b'c'] => UPPER_MPTCP,
                         _ => UPPER_OTHER,
                     };
+                    if (*out).owner.tgid == 0 && (*out).upper == UPPER_MPTCP {
+                        self.parent_owner(&raw mut (*out).owner);
+                    }
                 } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }

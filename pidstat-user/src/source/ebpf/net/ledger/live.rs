@@ -50,6 +50,11 @@ impl Live {
         self.record.name.protocol == TCP
     }
 
+    /// Whether it listens, or did: it is connected to nobody and never was.
+    pub(super) fn listens(&self) -> bool {
+        self.is_tcp() && self.record.name.remote_port == 0 && self.moved == Moved::default()
+    }
+
     /// Takes a later record over and says what the socket gained.
     pub(super) fn advance(&mut self, now: &SockRecord) -> Moved {
         let was = std::mem::replace(&mut self.record, *now);
@@ -116,6 +121,12 @@ pub(super) struct Listed {
 impl Listed {
     pub(super) fn new(now: &SockRecord) -> Listed {
         Listed { seen: 0, live: Box::new(Live::new(now)) }
+    }
+}
+
+impl From<Listed> for Live {
+    fn from(listed: Listed) -> Live {
+        *listed.live
     }
 }
 

@@ -304,9 +304,15 @@ pub struct FlowKey {
     pub start_ns: u64,
     /// Process id in the initial PID namespace.
     pub tgid: u32,
-    /// Explicit padding; part of the key, so always 0.
-    pub pad: u32,
+    /// 0, or [`FLOW_FINAL`].
+    pub kind: u32,
 }
+
+/// [`FlowKey::kind`]: no flow but the final record of a TCP socket that did not fit in the ring: the owner's bytes, and the
+/// socket's segments for messages. The key has no process.
+pub const FLOW_FINAL: u32 = 1;
+/// Set in [`FlowCounters::tx_messages`] of such a record when all of it is there.
+pub const FINAL_WHOLE: u64 = 1 << 63;
 
 /// [`Turn::flags`]: nothing is written any more; only the FIN moves `write_seq` after this.
 pub const TURN_ENDED: u64 = 1;
@@ -341,6 +347,30 @@ pub struct FlowCounters {
     pub rx_messages: u64,
     /// The socket, as of the first use.
     pub name: SockName,
+}
+
+impl FlowCounters {
+    /// One with nothing in it, as a constant.
+    pub const EMPTY: FlowCounters = FlowCounters {
+        owner: Owner { start_ns: 0, tgid: 0, pid: 0, uid: 0, flags: 0, comm: [0; 16] },
+        tx_bytes: 0,
+        rx_bytes: 0,
+        tx_messages: 0,
+        rx_messages: 0,
+        name: SockName {
+            opened_ns: 0,
+            cgroup_id: 0,
+            local: [0; 4],
+            remote: [0; 4],
+            local_port: 0,
+            remote_port: 0,
+            family: 0,
+            protocol: 0,
+            netns: 0,
+            kind: 0,
+            pad: 0,
+        },
+    };
 }
 
 /// What went over the wire for one socket, of what is not TCP; bytes from the IP header on, once for each packet.
@@ -439,17 +469,33 @@ pub struct NetLosses {
     pub turn_insert_failed: u64,
     /// Packets of one more socket could not be counted.
     pub packet_insert_failed: u64,
-    /// A final record did not fit in the ring.
+    /// A final record fitted neither in the ring nor in the map of flows.
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of all but the last; at most, because an earlier dump may have shown a
-    /// part of what a final record that did not fit in the ring held.
+    /// What nobody could be charged with because of all but the last; at most, because an earlier dump may have shown a part
+    /// of what a final record held.
+    pub inet: Uncounted,
+    /// The same of UNIX sockets.
+    pub unix: Uncounted,
+}
+
+/// What was moved and has no place of its own in any map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncounted {
+    /// Bytes sent.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of all but the last; at most, as above.
+    /// Bytes received.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of all but the last, both directions; at most.
-    pub packets: u64,
+    /// Messages sent.
+    pub tx_messages: u64,
+    /// Messages received.
+    pub rx_messages: u64,
+    /// Segments, and packets on the wire where they are counted, sent.
+    pub tx_packets: u64,
+    /// The same, received.
+    pub rx_packets: u64,
 }
 
 /// How many entries `ps_flows` has unless the loader says otherwise.
@@ -469,7 +515,7 @@ const _: () = assert!(size_of::<FlowCounters>() == 136);
 const _: () = assert!(size_of::<PacketCounters>() == 32);
 const _: () = assert!(size_of::<SockRecord>() == 184);
 const _: () = assert!(size_of::<Outbox>() == 16 + OUTBOX_BYTES + size_of::<SockRecord>());
-const _: () = assert!(size_of::<NetLosses>() == 72);
+const _: () = assert!(size_of::<NetLosses>() == 6 * 8 + 2 * size_of::<Uncounted>());
 
 #[cfg(feature = "user")]
 mod pod {

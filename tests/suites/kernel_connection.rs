@@ -255,6 +255,35 @@ fn datagrams_have_rows_with_and_without_a_remote_end() {
 }
 
 #[test]
+fn a_datagram_socket_that_connects_late_is_called_what_it_is_now() {
+    let mut watch = Watch::start();
+    let inboxes = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [one, other] = [0, 1].map(|at: usize| inboxes[at].local_addr().unwrap());
+    let socket = UdpSocket::bind("[::]:0").unwrap();
+    let mapped = |to: std::net::SocketAddr| format!("[::ffff:127.0.0.1]:{}", to.port());
+    socket.send_to(&[0; 13], mapped(one)).unwrap();
+    watch.sample();
+    assert_eq!(watch.of(cookie(&socket)).remote, None);
+    for to in [one, other] {
+        socket.connect(mapped(to)).unwrap();
+        watch.sample();
+        let row = watch.of(cookie(&socket));
+        assert_eq!(row.conn_key(), format!("127.0.0.1:{}-{to}", socket.local_addr().unwrap().port()));
+        assert_eq!((row.state_name(), row.moved.tx_bytes), ("ESTAB", 13));
+    }
+    let (gone, port) = (cookie(&socket), socket.local_addr().unwrap().port());
+    drop(socket);
+    // The kernel frees it after a while, and its use ends two walks later.
+    let ended = (0..400).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        watch.sample();
+        let row = watch.now.connections.iter().find(|row| row.key.cookie == gone)?;
+        row.closed.then(|| row.conn_key())
+    });
+    assert_eq!(ended, Some(format!("127.0.0.1:{port}-{other}")));
+}
+
+#[test]
 fn a_shared_socket_has_a_row_for_each_of_its_processes() {
     for case in ["fork-readers", "fork-writers", "passed"] {
         let mut watch = Watch::start();

@@ -3,7 +3,7 @@
 use crate::{
     accept,
     load::{Ptr, load, offset, swap_if},
-    maps::{Loss, closed, lost},
+    maps::{FLOWS, Loss, closed, uncounted},
     owner::{Process, in_kernel_thread},
     sequence,
     socket::{Socket, claim, no_storage, state},
@@ -16,8 +16,8 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use core::{ffi::c_void, ptr::read_volatile};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters,
-    SockRecord,
+    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, FINAL_WHOLE, FLOW_FINAL, FlowCounters, FlowKey, SOCK_ACTIVE,
+    SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord, Uncounted,
 };
 
 /// Sequence number of the first byte the peer sent, while no FIN arrived.
@@ -53,7 +53,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
             state::SYN_SENT => {
                 let counters = sk.find_or(SockCounters::default);
                 if counters.is_null() {
-                    no_storage(0, 0, 0);
+                    no_storage();
                     return 0;
                 }
                 if (*counters).flags & SOCK_CLOSED != 0 {
@@ -72,7 +72,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
             state::LISTEN => {
                 let counters = sk.find_or(SockCounters::default);
                 if counters.is_null() {
-                    no_storage(0, 0, 0);
+                    no_storage();
                     return 0;
                 }
                 claim(counters, &Process::current());
@@ -81,7 +81,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
             state::ESTABLISHED => {
                 let counters = sk.find_or(SockCounters::default);
                 if counters.is_null() {
-                    no_storage(0, 0, 0);
+                    no_storage();
                     return 0;
                 }
                 if old == state::SYN_SENT {
@@ -197,10 +197,7 @@ pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
         }
         let record = bpf_ringbuf_reserve(closed(), size_of::<SockRecord>() as u64, 0).cast::<SockRecord>();
         if record.is_null() {
-            let mut unsent = SockRecord::default();
-            sk.record(counters, &raw mut unsent);
-            let segments = u64::from(unsent.segs_in) + u64::from(unsent.segs_out);
-            lost(Loss::RingFull, unsent.tx_bytes, unsent.rx_bytes, segments);
+            keep(sk, counters);
             return 0;
         }
         *record = SockRecord::default();
@@ -211,4 +208,28 @@ pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
         bpf_ringbuf_submit(record.cast::<c_void>(), flags);
     }
     0
+}
+
+/// An empty flow; on the stack there is no room for one.
+static EMPTY: FlowCounters = FlowCounters::EMPTY;
+
+/// Keeps a final record for which the ring has no room where flows are kept.
+#[inline(always)]
+unsafe fn keep(sk: Socket, counters: *const SockCounters) {
+    // SAFETY: a full TCP socket and its storage; nobody else has an entry of this key, and its reader waits for the mark.
+    unsafe {
+        let (tx_bytes, rx_bytes, tx_packets, rx_packets) = sk.sums(counters);
+        let key = FlowKey { cookie: (*counters).cookie, start_ns: 0, tgid: 0, kind: FLOW_FINAL };
+        let _ = FLOWS.insert(key, &EMPTY, 0);
+        let Some(record) = FLOWS.get_ptr_mut(key) else {
+            let moved = Uncounted { tx_bytes, rx_bytes, tx_packets, rx_packets, ..Uncounted::default() };
+            return uncounted(Loss::RingFull, false, moved);
+        };
+        sk.owner(counters, &raw mut (*record).owner);
+        (*record).name = (*counters).name;
+        (*record).tx_bytes = tx_bytes;
+        (*record).rx_bytes = rx_bytes;
+        (*record).rx_messages = rx_packets;
+        swap_if(&raw mut (*record).tx_messages, 0, tx_packets | FINAL_WHOLE);
+    }
 }

@@ -219,7 +219,7 @@ impl Socket {
 
     /// Writes its owner, only if that is complete; else who accepted it, if that is known.
     #[inline(always)]
-    unsafe fn owner(self, counters: *const SockCounters, out: *mut Owner) {
+    pub unsafe fn owner(self, counters: *const SockCounters, out: *mut Owner) {
         // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
         unsafe {
             match ptr::read_volatile(&raw const (*counters).claim) {
@@ -291,6 +291,25 @@ impl Socket {
         }
     }
 
+    /// Its owner's bytes and its segments, sent and received each.
+    #[inline(always)]
+    pub unsafe fn sums(self, counters: *const SockCounters) -> (u64, u64, u64, u64) {
+        // SAFETY: `counters` is the socket's storage.
+        unsafe {
+            let mut tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
+            let mut rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            let tcp = self.tcp();
+            if tcp.is_null() {
+                return (tx_bytes, rx_bytes, 0, 0);
+            }
+            if sequence::sampled() && !self.has_upper_layer(tcp) {
+                (tx_bytes, rx_bytes) = sequence::moved(self, tcp, counters);
+            }
+            let (segs_in, segs_out) = self.segments(tcp, counters);
+            (tx_bytes, rx_bytes, u64::from(segs_out), u64::from(segs_in))
+        }
+    }
+
     /// Folds what a record would say into a word that changes when the socket moves: counters never fall, so neither does
     /// their sum. Never 0, which stands for what no dump shipped yet. `tcp` is its tcp_sock or NULL.
     #[inline(always)]
@@ -314,8 +333,29 @@ impl Socket {
                 sum += 2 * received - u64::from(unread(tcp));
             }
             sum += tx_bytes + rx_bytes;
-            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
+            let mut word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
+            if tcp.is_null() {
+                word ^= self.ends();
+            }
             if word == 0 { 1 } else { word }
+        }
+    }
+
+    /// A word that changes when the socket is bound or connected to something else; no more than ports and the end of the
+    /// remote address, for IPv6 sockets too.
+    #[inline(always)]
+    unsafe fn ends(self) -> u32 {
+        let sk = self.0 as Ptr;
+        // SAFETY: fields of every full socket.
+        unsafe {
+            let ports = u32::from(load::<u16>(sk, offset!(sk_local_port))) << 16
+                | u32::from(load::<u16>(sk, offset!(sk_remote_port)));
+            let remote: u32 = if self.family() == AF_INET6 {
+                load(sk, offset!(sk_remote6) + 12)
+            } else {
+                load(sk, offset!(sk_remote4))
+            };
+            ports ^ remote.rotate_left(5)
         }
     }
 
@@ -419,8 +459,8 @@ pub unsafe fn claim(counters: *mut SockCounters, process: &Process) -> bool {
     }
 }
 
-/// Counts that a socket got no storage, and what it was needed for.
+/// Counts that a socket got no storage.
 #[inline(always)]
-pub fn no_storage(tx_bytes: u64, rx_bytes: u64, messages: u64) {
-    lost(Loss::StorageNull, tx_bytes, rx_bytes, messages);
+pub fn no_storage() {
+    lost(Loss::StorageNull);
 }

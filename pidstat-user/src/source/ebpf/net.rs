@@ -396,6 +396,7 @@ impl Net {
 
     fn count_losses(&mut self, losses: &mut Losses) -> Result<(), Reason> {
         self.lost = self.losses.get(&0, 0).map_err(|e| Reason::of_map(&e))?;
+        self.ledger.lost(&self.lost);
         losses.storage_null = self.lost.storage_null;
         losses.flow_insert_failed = self.lost.flow_insert_failed;
         losses.turn_insert_failed = self.lost.turn_insert_failed;

@@ -6,6 +6,7 @@
 
 mod left;
 mod live;
+mod overflow;
 
 use crate::sample::{
     Comm, TaskKey, Traffic,
@@ -13,6 +14,7 @@ use crate::sample::{
 };
 use left::{Left, Listeners, unaccepted};
 use live::{CookieHasher, Listed, LiveFlow, Wire};
+use overflow::Overflow;
 use pidstat_common::net::{
     FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord,
 };
@@ -95,6 +97,8 @@ pub struct Ledger {
     flows: HashMap<FlowKey, LiveFlow>,
     /// What ended without an owner.
     left: Left,
+    /// What had no room.
+    overflow: Overflow,
     /// Cookies of TCP sockets that are gone, since this was last asked.
     gone: Vec<u64>,
     sample: u64,
@@ -125,6 +129,9 @@ impl Ledger {
 
     /// A flow as it stands now.
     pub fn flow(&mut self, key: &FlowKey, now: &FlowCounters) {
+        if self.final_record(key, now) {
+            return;
+        }
         let on_wire = self.on_wire && now.name.family != AF_UNIX;
         let flow = self.flows.entry(*key).or_insert_with(|| {
             let owner = account(&mut self.owners, &now.owner, self.sample);
@@ -134,7 +141,7 @@ impl Ledger {
                 wire.owner.get_or_insert(owner);
             }
             let last = FlowCounters { tx_bytes: 0, rx_bytes: 0, tx_messages: 0, rx_messages: 0, ..*now };
-            LiveFlow { owner, last, changed: 0, absent: 0 }
+            LiveFlow { owner, last, name: now.name, changed: 0, absent: 0 }
         });
         let mut gain = flow.advance(now);
         if gain != Traffic::default() {
@@ -149,6 +156,9 @@ impl Ledger {
 
     /// A flow is out of the map.
     pub fn flow_ended(&mut self, key: &FlowKey) {
+        if self.final_ended(key) {
+            return;
+        }
         let Some(flow) = self.flows.remove(key) else { return };
         if self.keep_closed
             && let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner)
@@ -300,6 +310,7 @@ impl Ledger {
             ..Connection::blank(*key, *user)
         };
         out.extend(self.more.iter().map(more));
+        self.overflow_rows(out);
         out.sort_unstable_by_key(|connection| connection.key);
     }
 
@@ -328,10 +339,12 @@ impl Ledger {
             }
             keep
         });
-        let mut ended = Vec::new();
+        let mut ended = self.overflow.finals();
         for (key, flow) in &mut self.flows {
             let there = if key.cookie < FIRST_ADDRESS {
-                self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample)
+                let listed = self.sockets.get(&key.cookie).filter(|live| live.seen == sample);
+                // A socket may connect after its first use, and the row of one that is gone has its last name.
+                listed.inspect(|live| flow.name = live.record.name).is_some()
             } else {
                 flow.changed == sample || owners.get(&flow.owner).is_none_or(|a| exists(a.shown.pid))
             };

@@ -171,6 +171,8 @@ impl Hasher for CookieHasher {
 pub(super) struct LiveFlow {
     pub(super) owner: OwnerKey,
     pub(super) last: FlowCounters,
+    /// The socket, as of the last walk that saw it.
+    pub(super) name: SockName,
     /// The last sample in which it gained something.
     pub(super) changed: u64,
     /// Walks in a row that did not list its socket.
@@ -200,7 +202,7 @@ impl LiveFlow {
         wire: Option<PacketCounters>,
     ) -> Connection {
         let last = &self.last;
-        let name = socket.map_or(&last.name, |socket| &socket.name);
+        let name = socket.map_or(&self.name, |socket| &socket.name);
         let datagrams = last.tx_messages + last.rx_messages > 0 && name.family != AF_UNIX;
         let header = ip_header(name) + transport_header(name.protocol);
         let estimate = |bytes, messages| if datagrams { bytes + messages * header } else { 0 };

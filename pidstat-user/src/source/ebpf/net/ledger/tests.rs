@@ -39,7 +39,7 @@ fn udp(cookie: u64) -> SockRecord {
 
 fn flow(cookie: u64, tgid: u32, bytes: u64) -> (FlowKey, FlowCounters) {
     let owner = owner(tgid);
-    let key = FlowKey { cookie, start_ns: owner.start_ns, tgid, pad: 0 };
+    let key = FlowKey { cookie, start_ns: owner.start_ns, tgid, kind: 0 };
     (key, FlowCounters { owner, tx_bytes: bytes, tx_messages: 1, ..FlowCounters::default() })
 }
 

@@ -7,6 +7,8 @@ mod number;
 pub mod png;
 mod scale;
 pub mod strips;
+#[cfg(feature = "png")]
+mod strokes;
 mod style;
 pub mod svg;
 mod time;

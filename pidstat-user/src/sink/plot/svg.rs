@@ -21,9 +21,6 @@ pub const SCRIPT: &str = include_str!("plot.js");
 /// Dots on more lines than these would be all that one sees.
 const MOST_WITH_DOTS: usize = 40;
 
-/// Points that are worth a wide stroke on paper.
-const MOST_WIDE: usize = 30_000;
-
 /// Where a picture will be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium<'a> {
@@ -38,6 +35,8 @@ pub enum Medium<'a> {
     },
     /// By a program that knows the older half of SVG: places instead of values, no choice of colours, no script.
     Paper,
+    /// The same without the lines: another one draws them.
+    PaperAlone,
 }
 
 /// The style sheet of pictures on a page, light and dark.
@@ -75,11 +74,8 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
         26..=150 => " many",
         _ => " crowd",
     };
-    // Strokes of a pixel are drawn in a third of the time of wider ones, which matters only where there are many.
-    let points: usize = chart.lines.iter().map(|line| line.points.len()).sum();
-    let fine = if medium == Medium::Paper && points > MOST_WIDE { " fine" } else { "" };
     ink.put(format_args!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot{crowd}{fine}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot{crowd}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"{}\" data-format=\"{}\" data-relative=\"{}\"",
         Escaped(&chart.title),
         chart.formatter.key(),
@@ -94,7 +90,7 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
             let colours = style::css(chart.style, false);
             ink.put(format_args!("<style>\n{LOOK}{colours}{LIVE}</style>\n"));
         }
-        Medium::Paper => {
+        Medium::Paper | Medium::PaperAlone => {
             let colours = style::css(chart.style, true);
             ink.put(format_args!("<style>\n{LOOK}{colours}</style>\n"));
         }
@@ -106,7 +102,9 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
     match &frame {
         Some(frame) => {
             frame.draw(chart, &mut ink);
-            lines(chart, frame, medium, &mut ink);
+            if medium != Medium::PaperAlone {
+                lines(chart, frame, medium, &mut ink);
+            }
             frame.legend(chart, &mut ink);
         }
         None => ink.text(WIDTH / 2.0, HEIGHT / 2.0, "none", "middle", "No data"),
@@ -114,7 +112,7 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
     match medium {
         Medium::File => ink.put(format_args!("<script><![CDATA[\n{SCRIPT}]]></script>\n")),
         Medium::Page { script, .. } => ink.put(format_args!("<script href=\"{script}\"></script>\n")),
-        Medium::Paper => {}
+        Medium::Paper | Medium::PaperAlone => {}
     }
     ink.out.push_str("</svg>\n");
     ink.out

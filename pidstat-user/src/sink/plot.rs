@@ -2,6 +2,7 @@
 
 pub mod csv;
 mod frame;
+mod grid;
 mod ink;
 mod number;
 pub mod png;

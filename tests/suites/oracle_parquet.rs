@@ -53,13 +53,13 @@ fn the_file_has_the_rows_of_the_database() {
     let read = read(&parquet);
     let database = Connection::open(&database).unwrap();
     let mut all = database.prepare("SELECT * FROM record ORDER BY record_id").unwrap();
-    let names: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = all.column_names().map(str::to_owned).collect();
     assert_eq!(read["columns"], json!(names));
     let types: Vec<&str> =
         read["types"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
     let mut rows = all.raw_query();
     let mut ours = read["rows"].as_array().unwrap().iter();
-    let mut compared = 0;
+    let mut compared = 0_usize;
     while let Some(row) = rows.next().unwrap() {
         let our = ours.next().expect("as many rows");
         for (at, name) in names.iter().enumerate().filter(|(_, name)| *name != "ts") {
@@ -78,7 +78,7 @@ fn the_file_has_the_rows_of_the_database() {
         }
         compared += 1;
     }
-    assert!(ours.next().is_none() && compared > 100 && compared % 3 == 0, "{compared}");
+    assert!(ours.next().is_none() && compared > 100 && compared.is_multiple_of(3), "{compared}");
     assert_eq!(samples(&read).into_values().collect::<Vec<_>>(), [compared / 3; 3]);
     for (name, kind) in
         [("ts", "DOUBLE"), ("stat_comm", "VARCHAR"), ("stat_utime", "BIGINT"), ("status_sigign", "UBIGINT")]
@@ -157,7 +157,7 @@ fn files_are_put_away_when_they_are_large_and_who_came_second_is_refused() {
     there.sort();
     assert_eq!(there, ["out.parquet", "out.parquet.1"]);
     let whole = samples(&read(&dir.path().join("out.parquet.1"))).len();
-    assert!(whole >= 100 && whole % 100 == 0, "{whole}");
+    assert!(whole >= 100 && whole.is_multiple_of(100), "{whole}");
     assert_eq!(samples(&read(&file)).len() % 100, 50);
 
     let first =
@@ -188,7 +188,7 @@ fn without_room_the_file_keeps_its_finished_groups() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("out.parquet cannot grow") && said.contains("it is intact"), "{said}");
     let samples = samples(&read(&file)).len();
-    assert!(samples >= 100 && samples % 100 == 0, "{samples}");
+    assert!(samples >= 100 && samples.is_multiple_of(100), "{samples}");
     assert!(!dir.path().join("out.parquet-footer").exists());
 }
 

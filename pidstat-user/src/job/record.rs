@@ -19,7 +19,7 @@ use crate::{
         Failure,
         wait::{Signals, Ticks},
     },
-    sample::node::{Column, Member, Value, columns},
+    sample::node::{Column, Member, columns, members},
     select::jsonpath::Dialect,
     sink::{End, recording::Taken, sqlite::RecordError},
     source::{
@@ -169,8 +169,10 @@ fn sample(
     } else if let Some(myself) = myself {
         counted.keep(|number| number != myself);
     }
-    let values: Vec<&Value> =
-        nodes.iter().flat_map(|node| columns.iter().map(|column| tree.value(*node, column))).collect();
+    let (listed, mut values) = (members(columns), Vec::with_capacity(nodes.len() * columns.len()));
+    for node in &nodes {
+        listed.iter().for_each(|member| values.extend(tree.values(*node, *member)));
+    }
     for member in Member::ALL {
         output.unread(member, tree.unread(member));
     }

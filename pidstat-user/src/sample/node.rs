@@ -335,6 +335,13 @@ pub fn columns(members: &[Member]) -> Vec<Column> {
     columns
 }
 
+/// The members of columns: each has as many columns as values, one behind the other in order.
+pub fn members(columns: &[Column]) -> Vec<Member> {
+    let mut members: Vec<Member> = columns.iter().map(|column| column.member).collect();
+    members.dedup();
+    members
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

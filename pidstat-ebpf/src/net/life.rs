@@ -220,7 +220,8 @@ unsafe fn keep(sk: Socket, counters: *const SockCounters) {
     unsafe {
         let (tx_bytes, rx_bytes, tx_packets, rx_packets) = sk.sums(counters);
         let key = FlowKey { cookie: (*counters).cookie, start_ns: 0, tgid: 0, kind: FLOW_FINAL };
-        let _ = FLOWS.insert(key, &EMPTY, 0);
+        let empty: &FlowCounters = &EMPTY;
+        let _ = FLOWS.insert(key, empty, 0);
         let Some(record) = FLOWS.get_ptr_mut(key) else {
             let moved = Uncounted { tx_bytes, rx_bytes, tx_packets, rx_packets, ..Uncounted::default() };
             return uncounted(Loss::RingFull, false, moved);

@@ -87,8 +87,12 @@ fn main() -> ExitCode {
 /// start needed goes back to the kernel. Otherwise glibc raises its limit with every large block that is freed.
 #[cfg(target_env = "gnu")]
 fn large_blocks_apart() {
-    // SAFETY: no other thread exists yet; the call takes numbers and changes only how memory is taken from now on.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10) };
+    // SAFETY: no other thread exists yet; the calls take numbers and change only how memory is taken from now on.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+        // What a sample takes and frees is needed again by the next.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
 }
 
 /// Other allocators decide for themselves.

@@ -5,8 +5,8 @@
 use pidstat_user::{
     clock::Clock,
     rate::{self, Averages, Span},
-    sample::{Facts, Sample, Want},
-    source::{Source, ebpf::EbpfSource},
+    sample::{Facts, Host, Sample, Want, node::Member},
+    source::{Source, ebpf::EbpfSource, procfs::node::Tree},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -63,24 +63,19 @@ impl Drop for Sleepers {
     }
 }
 
-/// The fewest requests for memory of a sample and the sums of its rows, among many; others of the machine come and go.
-fn fewest(threads: bool) -> u64 {
-    let facts = Facts::SCHED | Facts::SWITCHES | Facts::IO | Facts::DELAYS | Facts::OWNER;
-    let want = Want { facts, threads, sum_threads: true, ..Want::default() };
-    let mut source = EbpfSource::open(Path::new("/proc"), Path::new("/sys"), &want).expect("eBPF loads");
-    let (mut before, mut now, mut averages) = (Sample::default(), Sample::default(), Averages::default());
+/// The fewest requests for memory of a sample and what `then` makes of it, among many; others of the machine come and go.
+/// `then` is handed the sample before and the sample.
+fn fewest(want: &Want, mut then: impl FnMut(&Sample, &Sample, &Host)) -> u64 {
+    let mut source = EbpfSource::open(Path::new("/proc"), Path::new("/sys"), want).expect("eBPF loads");
+    let host = source.host().clone();
+    let (mut before, mut now) = (Sample::default(), Sample::default());
     source.sample(&Clock::Real, None, &mut before).expect("a sample");
     let mut fewest = u64::MAX;
     for round in 0..40 {
         std::thread::sleep(Duration::from_millis(20));
         let asked = ASKED.load(Ordering::Relaxed);
         source.sample(&Clock::Real, Some(&before), &mut now).expect("a sample");
-        let span = Span::between(&before, &now, 1, false);
-        let sum: u64 = rate::pairs(&before, &now, &span, false)
-            .filter_map(|row| row.delta(|task| Ok(task.cpu.user_ns + task.cpu.system_ns)).ok())
-            .sum();
-        std::hint::black_box(sum);
-        averages.add(&now);
+        then(&before, &now, &host);
         mem::swap(&mut before, &mut now);
         // The first two samples make the room that the others use again.
         if round >= 3 {
@@ -91,13 +86,47 @@ fn fewest(threads: bool) -> u64 {
     fewest
 }
 
+const FACTS: Facts = Facts::SCHED.and(Facts::SWITCHES).and(Facts::IO).and(Facts::DELAYS).and(Facts::OWNER);
+
 #[test]
 fn no_memory_is_taken_for_each_task() {
     let _sleepers = Sleepers::start(300);
     for threads in [false, true] {
-        let fewest = fewest(threads);
+        let want = Want { facts: FACTS, threads, sum_threads: true, ..Want::default() };
+        let mut averages = Averages::default();
+        let fewest = fewest(&want, |before, now, _| {
+            let span = Span::between(before, now, 1, false);
+            let sum: u64 = rate::pairs(before, now, &span, false)
+                .filter_map(|row| row.delta(|task| Ok(task.cpu.user_ns + task.cpu.system_ns)).ok())
+                .sum();
+            std::hint::black_box(sum);
+            averages.add(now);
+        });
         println!("threads {threads}: {fewest} requests for memory in a sample");
         // A handful for the sample as a whole; one for each task would be hundreds.
         assert!(fewest <= 40, "{fewest}");
     }
+}
+
+/// What `record` takes of a sample by default, up to the rows of its table.
+#[test]
+fn a_recording_takes_no_memory_for_each_task() {
+    let _sleepers = Sleepers::start(300);
+    let of_tree = Facts::CMDLINE | Facts::USER | Facts::CONTROL | Facts::FRESH_NAMES;
+    let facts = FACTS | of_tree | Facts::TRAFFIC | Facts::CONNECTIONS | Facts::TOTAL_CPU | Facts::MEM_TOTAL;
+    let want = Want { facts, sum_threads: true, ..Want::default() };
+    let mut known: Option<Tree> = None;
+    let fewest = fewest(&want, |before, now, host| {
+        let known_before = known.as_ref().map(|tree| (before.tasks.as_slice(), tree));
+        let tree = Tree::of(Path::new("/proc"), &now.tasks, host, known_before).expect("a tree");
+        let cells: usize = tree
+            .flat(tree.roots())
+            .into_iter()
+            .flat_map(|node| [Member::Stat, Member::Cmdline].map(|member| tree.values(node, member).len()))
+            .sum();
+        assert!(cells > 300 * 28, "{cells}");
+        known = Some(tree);
+    });
+    println!("{fewest} requests for memory in a sample of a recording");
+    assert!(fewest <= 150, "{fewest}");
 }

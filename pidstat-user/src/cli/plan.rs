@@ -154,7 +154,8 @@ impl Plan {
                     "--check is about all processes during an interval: no -p, and an interval".into(),
                 ));
             }
-            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC | Facts::CONNECTIONS;
+            facts |= Facts::MACHINE | Facts::SWITCHES | Facts::IO | Facts::TRAFFIC;
+            facts |= Facts::CONNECTIONS | Facts::INTERFACES;
         }
         if args.of_machine > 0 {
             facts |= Facts::TOTAL_CPU;

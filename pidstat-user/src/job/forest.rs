@@ -182,6 +182,22 @@ impl<'t> Forest<'t> {
         held
     }
 
+    /// The fields of a member with their values.
+    pub fn fields(
+        &self,
+        node: NodeId,
+        member: Member,
+        told: Told,
+    ) -> impl Iterator<Item = (&'static str, &Value)> {
+        let values = self.tree.values(node, member);
+        let sorted = self.fields[member as usize].as_slice();
+        let fields = member.fields();
+        (0..fields.len()).map(move |at| {
+            let at = if told == Told::Sorted { usize::from(sorted[at]) } else { at };
+            (fields[at].name, &values[at])
+        })
+    }
+
     /// The name of the value at a place among those that an object holds, in the order of the names.
     fn key(&self, place: Place, at: usize) -> Option<&'static str> {
         match place {

@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
         let mut choice = Choice::new(args.condition.as_deref(), Some(args.sort.as_deref().unwrap_or(&key)))?;
         choice.top = args.top.and_then(|top| usize::try_from(top).ok());
         choice.idle_too = args.idle || trace;
-        let mut facts = Facts::OWNER | Facts::TRAFFIC | Facts::CONNECTIONS;
+        let mut facts = Facts::OWNER | Facts::TRAFFIC | Facts::CONNECTIONS | Facts::INTERFACES;
         let chosen = |ids: &[&str]| {
             args.condition.is_some()
                 || args.sort.is_some()

@@ -6,65 +6,80 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts(u32);
 
+/// Declares facts; each has a bit of its own, by its place.
+macro_rules! facts {
+    ($($(#[$about:meta])* $name:ident,)*) => {
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "they are the names of the constants")]
+        enum Bit {
+            $($name,)*
+        }
+
+        impl Facts {
+            $($(#[$about])* pub const $name: Facts = Facts(1 << Bit::$name as u32);)*
+        }
+    };
+}
+
+facts! {
+    /// Real uid of the task (`status`).
+    OWNER,
+    /// Run-queue delay and on-CPU time (`schedstat`).
+    SCHED,
+    /// Voluntary and involuntary context switches (`status`).
+    SWITCHES,
+    /// Disk and syscall I/O counters (`io`).
+    IO,
+    /// Block I/O and swap-in delay (`stat` field 42, `task_delay_info`).
+    DELAYS,
+    /// Size and referenced part of the main stack (`smaps`).
+    STACK,
+    /// Number of open file descriptors (`fd/`).
+    FDS,
+    /// Bytes and packets sent and received.
+    TRAFFIC,
+    /// The command line (`cmdline`).
+    CMDLINE,
+    /// Jiffies of all CPUs together (first line of `/proc/stat`).
+    TOTAL_CPU,
+    /// Installed memory (`/proc/meminfo`).
+    MEM_TOTAL,
+    /// The name of the real user (`etc/passwd`).
+    USER,
+    /// Largest virtual size so far (`status`).
+    PEAK,
+    /// Control group (`cgroup`).
+    CGROUP,
+    /// The owner is the effective user rather than the real one (`status`).
+    EFFECTIVE,
+    /// What the whole machine did, to be compared with the sum of all processes (`stat`, `diskstats`).
+    MACHINE,
+    /// What the tool itself costs.
+    COST,
+    /// Delays by what was waited for (taskstats). Whoever asks for it asks for [`Facts::DELAYS`], too.
+    WAITS,
+    /// Every connection.
+    CONNECTIONS,
+    /// The control group of every connection's process.
+    CONNECTION_GROUPS,
+    /// The network devices with their addresses. Whoever asks for it asks for [`Facts::CONNECTIONS`], too.
+    INTERFACES,
+    /// Process group, session, terminal, flags and priorities of processes (`stat` fields 5 to 9, 18 and 19).
+    CONTROL,
+    /// Command lines, and names of the kernel's workers, are read again whenever their process ran: it can have changed
+    /// them. Whoever asks for it asks for [`Facts::CMDLINE`], too.
+    FRESH_NAMES,
+    /// Switches, times on a CPU and waits as hooks on the scheduler count them.
+    RUNS,
+    /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
+    UNIX,
+    /// Control group of every process that moved something through sockets; of every process where that is not known before
+    /// the files are read.
+    TRAFFIC_GROUPS,
+}
+
 impl Facts {
     /// Nothing beyond identity (key, ppid, uid, comm), CPU times, faults and memory, which every source reads anyway.
     pub const NONE: Facts = Facts(0);
-    /// Real uid of the task (`status`).
-    pub const OWNER: Facts = Facts(1);
-    /// Run-queue delay and on-CPU time (`schedstat`).
-    pub const SCHED: Facts = Facts(1 << 1);
-    /// Voluntary and involuntary context switches (`status`).
-    pub const SWITCHES: Facts = Facts(1 << 2);
-    /// Disk and syscall I/O counters (`io`).
-    pub const IO: Facts = Facts(1 << 3);
-    /// Block I/O and swap-in delay (`stat` field 42, `task_delay_info`).
-    pub const DELAYS: Facts = Facts(1 << 4);
-    /// Size and referenced part of the main stack (`smaps`).
-    pub const STACK: Facts = Facts(1 << 5);
-    /// Number of open file descriptors (`fd/`).
-    pub const FDS: Facts = Facts(1 << 6);
-    /// Bytes and packets sent and received.
-    pub const TRAFFIC: Facts = Facts(1 << 7);
-    /// The command line (`cmdline`).
-    pub const CMDLINE: Facts = Facts(1 << 8);
-    /// Jiffies of all CPUs together (first line of `/proc/stat`).
-    pub const TOTAL_CPU: Facts = Facts(1 << 9);
-    /// Installed memory (`/proc/meminfo`).
-    pub const MEM_TOTAL: Facts = Facts(1 << 10);
-    /// The name of the real user (`etc/passwd`).
-    pub const USER: Facts = Facts(1 << 11);
-    /// Largest virtual size so far (`status`).
-    pub const PEAK: Facts = Facts(1 << 16);
-    /// Control group (`cgroup`).
-    pub const CGROUP: Facts = Facts(1 << 17);
-    /// The owner is the effective user rather than the real one (`status`).
-    pub const EFFECTIVE: Facts = Facts(1 << 20);
-    /// What the whole machine did, to be compared with the sum of all processes (`stat`, `diskstats`).
-    pub const MACHINE: Facts = Facts(1 << 23);
-    /// What the tool itself costs.
-    pub const COST: Facts = Facts(1 << 22);
-    /// Delays by what was waited for (taskstats). Whoever asks for it asks for [`Facts::DELAYS`], too.
-    pub const WAITS: Facts = Facts(1 << 21);
-    /// Every connection, and the network devices.
-    pub const CONNECTIONS: Facts = Facts(1 << 24);
-    /// The control group of every connection's process.
-    pub const CONNECTION_GROUPS: Facts = Facts(1 << 25);
-
-    /// Process group, session, terminal, flags and priorities of processes (`stat` fields 5 to 9, 18 and 19).
-    pub const CONTROL: Facts = Facts(1 << 29);
-    /// Command lines, and names of the kernel's workers, are read again whenever their process ran: it can have changed
-    /// them. Whoever asks for it asks for [`Facts::CMDLINE`], too.
-    pub const FRESH_NAMES: Facts = Facts(1 << 30);
-
-    /// Switches, times on a CPU and waits as hooks on the scheduler count them.
-    pub const RUNS: Facts = Facts(1 << 28);
-
-    /// Bytes through UNIX sockets. Whoever asks for it asks for [`Facts::TRAFFIC`], too.
-    pub const UNIX: Facts = Facts(1 << 29);
-
-    /// Control group of every process that moved something through sockets; of every process where that is not known before
-    /// the files are read.
-    pub const TRAFFIC_GROUPS: Facts = Facts(1 << 30);
 
     /// Says whether every fact of `other` is in this set.
     pub const fn has(self, other: Facts) -> bool {

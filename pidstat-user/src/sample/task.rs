@@ -269,7 +269,7 @@ impl Exit {
 
 /// What few reports show of a task. It is apart, and shared by all tasks of which it is not asked, so that a sample of many
 /// tasks is small: three samples are kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seldom {
     /// Largest virtual size so far, in KiB (`VmPeak` of `status`).
     pub peak_kib: Reading<u64>,

@@ -13,6 +13,7 @@ const READ_AGAIN: u64 = 8;
 #[derive(Debug)]
 pub(in crate::source) struct Connections {
     with_groups: bool,
+    with_interfaces: bool,
     of_sockets: Groups,
     of_processes: HashMap<TaskKey, Known>,
     sample: u64,
@@ -30,6 +31,7 @@ impl Connections {
     pub(in crate::source) fn new(facts: Facts, proc_root: &Path) -> Connections {
         Connections {
             with_groups: facts.has(Facts::CONNECTION_GROUPS),
+            with_interfaces: facts.has(Facts::INTERFACES),
             of_sockets: Groups::new(proc_root),
             of_processes: HashMap::new(),
             sample: 0,
@@ -40,7 +42,9 @@ impl Connections {
 
     /// Completes the connections of a sample.
     pub(in crate::source) fn fill(&mut self, reader: &mut Reader, out: &mut Sample) {
-        interface::read(reader, &mut out.interfaces);
+        if self.with_interfaces {
+            interface::read(reader, &mut out.interfaces);
+        }
         out.netns = self.netns;
         if !self.with_groups {
             return;

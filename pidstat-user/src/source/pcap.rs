@@ -80,7 +80,8 @@ impl std::fmt::Debug for PcapSource {
 
 /// What the source of the tasks is asked for: everything but traffic.
 pub fn without_traffic(want: &Want) -> Want {
-    let traffic = Facts::TRAFFIC | Facts::CONNECTIONS | Facts::CONNECTION_GROUPS;
+    let connections = Facts::CONNECTIONS | Facts::CONNECTION_GROUPS | Facts::INTERFACES;
+    let traffic = Facts::TRAFFIC | connections;
     Want { facts: want.facts.without(traffic), ..want.clone() }
 }
 

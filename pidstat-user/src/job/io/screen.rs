@@ -1,5 +1,6 @@
 //! The live view: what keys mean, the order of the lines, and the screen that is drawn anew with every sample.
 
+use super::prompt::{Prompt, Step};
 use crate::{
     rate::io::{Amounts, Line},
     sink::iotop::{self, Layout, TITLES},
@@ -102,6 +103,10 @@ pub(super) enum Action {
     Processes,
     /// Sums, or rates.
     Accumulated,
+    /// Somebody's I/O priority shall be set.
+    Ionice,
+    /// What an answer to the question led to.
+    Answered(Step),
     /// The order changed, or nothing: the screen is drawn anew.
     Refresh,
 }
@@ -112,6 +117,8 @@ pub(super) struct Screen {
     pub order: Order,
     /// What came of a key that sends several bytes.
     pending: Vec<u8>,
+    /// A question on the second line.
+    pub prompt: Option<Prompt>,
     help: bool,
     /// A line at the bottom.
     status: Option<String>,
@@ -156,6 +163,9 @@ impl Screen {
 
     /// Takes a byte of a key in; nothing until the key is whole.
     pub(super) fn key(&mut self, byte: u8) -> Option<Action> {
+        if let Some(prompt) = &mut self.prompt {
+            return Some(Action::Answered(prompt.key(byte)));
+        }
         if byte == 0x1b {
             self.pending = vec![byte];
             return None;
@@ -179,6 +189,7 @@ impl Screen {
             b'o' => Action::Only,
             b'p' => Action::Processes,
             b'a' => Action::Accumulated,
+            b'i' => Action::Ionice,
             b'r' => {
                 self.order.falls = !self.order.falls;
                 Action::Refresh
@@ -198,23 +209,32 @@ impl Screen {
         out.extend_from_slice(b"\x1b[H");
         let bottom = usize::from(self.help) + usize::from(self.status.is_some());
         let mut left = height;
-        let mut line = |text: &str, style: &str, out: &mut Vec<u8>| {
+        let mut put = |text: &str, out: &mut Vec<u8>| {
             if left > 0 {
                 left -= 1;
-                let cut: String = text.chars().take(width).collect();
-                let pad = width.saturating_sub(cut.chars().count());
-                let _ = match style {
-                    "" => write!(out, "{cut}\x1b[K"),
-                    style => write!(out, "{style}{cut}{:pad$}\x1b[0m", ""),
-                };
+                out.extend_from_slice(text.as_bytes());
                 // After the last line nothing may scroll.
                 if left > 0 {
                     out.extend_from_slice(b"\r\n");
                 }
             }
         };
-        for text in head.summary {
-            line(text, "", out);
+        let mut line = |text: &str, style: &str, out: &mut Vec<u8>| {
+            let cut: String = text.chars().take(width).collect();
+            let pad = width.saturating_sub(cut.chars().count());
+            match style {
+                "" => put(&format!("{cut}\x1b[K"), out),
+                style => put(&format!("{style}{cut}{:pad$}\x1b[0m", ""), out),
+            }
+        };
+        for (number, text) in head.summary.iter().enumerate() {
+            match &self.prompt {
+                Some(prompt) if number == 1 => {
+                    out.extend_from_slice(prompt.line(width).as_bytes());
+                    line("", "", out);
+                }
+                _ => line(text, "", out),
+            }
         }
         line(&self.titles(head.layout), "\x1b[7m", out);
         let fits = height.saturating_sub(head.summary.len() + 1 + bottom);
@@ -224,7 +244,7 @@ impl Screen {
         }
         if self.help {
             line(
-                "  q: quit  o: active or all  p: processes or threads  a: sums or rates  left, right, home, end: sort by  r: turn around",
+                "  q: quit  o: active or all  p: processes or threads  a: sums or rates  i: ionice  left, right, home, end: sort by  r: turn around",
                 "\x1b[7m",
                 out,
             );

@@ -4,11 +4,12 @@
 
 use super::super::forest::{Forest, Place, Told};
 use crate::{
-    sample::node::Value,
+    sample::node::{Member, Value},
     select::{
         expr::{Operand, float_text},
-        jsonpath::{Document as _, Shape},
+        jsonpath::Document as _,
     },
+    source::procfs::node::NodeId,
 };
 use std::fmt::Write as _;
 
@@ -66,15 +67,64 @@ impl Form {
         if self == Form::Python { python(out, text) } else { json(out, text) }
     }
 
+    /// The name of a field or member; none has anything in it that is written otherwise.
+    fn key(self, out: &mut String, name: &str) {
+        let quote = if self == Form::Python { '\'' } else { '"' };
+        out.push(quote);
+        out.push_str(name);
+        out.push(quote);
+        out.push_str(": ");
+    }
+
+    fn null(self, out: &mut String) {
+        out.push_str(if self == Form::Python { "None" } else { "null" });
+    }
+
     fn scalar(self, out: &mut String, scalar: &Scalar) {
         match scalar {
-            Scalar::Null => out.push_str(if self == Form::Python { "None" } else { "null" }),
-            Scalar::Integer(number) => {
-                let _ = write!(out, "{number}");
-            }
+            Scalar::Null => self.null(out),
+            Scalar::Integer(number) => out.push_str(itoa::Buffer::new().format(*number)),
             Scalar::Real(number) => out.push_str(&float_text(*number)),
             Scalar::Text(text) => self.text(out, text),
         }
+    }
+
+    /// A value of a field, whose own lines are so deep.
+    fn value(self, out: &mut String, value: &Value, depth: usize) {
+        match value {
+            Value::Missing(_) => self.null(out),
+            Value::Integer(number) => out.push_str(itoa::Buffer::new().format(*number)),
+            Value::Large(number) => out.push_str(itoa::Buffer::new().format(*number)),
+            Value::Text(text) => self.text(out, text),
+            Value::List(numbers) => {
+                // Procpath's lists of numbers are tuples; one of a single number ends in a comma.
+                let (open, close) = match self {
+                    Form::Python => ("(", if numbers.len() == 1 { ",)" } else { ")" }),
+                    Form::Json(_) => ("[", "]"),
+                };
+                out.push_str(open);
+                for (at, number) in numbers.iter().enumerate() {
+                    self.before(out, at == 0, depth + 1);
+                    out.push_str(itoa::Buffer::new().format(*number));
+                }
+                if !numbers.is_empty() {
+                    self.after(out, depth);
+                }
+                out.push_str(close);
+            }
+        }
+    }
+
+    /// A member with its fields, whose own lines are so deep.
+    fn member(self, out: &mut String, forest: &Forest<'_>, (node, member): (NodeId, Member), depth: usize) {
+        out.push('{');
+        for (at, (name, value)) in forest.fields(node, member, self.told()).enumerate() {
+            self.before(out, at == 0, depth + 1);
+            self.key(out, name);
+            self.value(out, value, depth + 1);
+        }
+        self.after(out, depth);
+        out.push('}');
     }
 }
 
@@ -91,7 +141,7 @@ pub fn place(forest: &Forest<'_>, place: Place, form: Form) -> String {
     let mut out = String::new();
     match open(forest, place, form) {
         Some((bracket, inner)) => write(forest, &mut out, inner, bracket, form),
-        None => form.scalar(&mut out, &scalar(forest, place)),
+        None => flat(forest, &mut out, place, form, 0),
     }
     out
 }
@@ -111,16 +161,25 @@ struct Open {
     close: &'static str,
 }
 
+/// What holds nodes; none if nothing does that lies within.
 fn open(forest: &Forest<'_>, place: Place, form: Form) -> Option<(&'static str, Open)> {
     let held = |close| Open { held: forest.held(place, form.told()), at: 0, close };
-    match (forest.shape(place), place) {
-        (Shape::Scalar, _) => None,
-        (Shape::Object, _) => Some(("{", held("}"))),
-        // Procpath's lists of numbers are tuples; one of a single number ends in a comma.
-        (Shape::List, Place::Value(..)) if form == Form::Python => {
-            Some(("(", held(if forest.len(place) == 1 { ",)" } else { ")" })))
-        }
-        (Shape::List, _) => Some(("[", held("]"))),
+    match place {
+        Place::Top | Place::Node(_) => Some(("{", held("}"))),
+        Place::Roots | Place::Children(_) => Some(("[", held("]"))),
+        Place::Member(..) | Place::Value(..) | Place::Item(..) => None,
+    }
+}
+
+/// Writes what holds no nodes, on lines so deep.
+fn flat(forest: &Forest<'_>, out: &mut String, place: Place, form: Form, depth: usize) {
+    match (place, forest.value(place)) {
+        (Place::Member(node, member), _) => form.member(out, forest, (node, member), depth),
+        (_, Some(value)) => form.value(out, value, depth),
+        _ => match forest.scalar(place) {
+            Operand::Integer(number) => form.scalar(out, &Scalar::Integer(number)),
+            _ => form.null(out),
+        },
     }
 }
 
@@ -139,27 +198,18 @@ fn write(forest: &Forest<'_>, out: &mut String, first: Open, bracket: &str, form
         };
         let first = top.at == 0;
         top.at += 1;
-        form.before(out, first, stack.len());
+        let depth = stack.len();
+        form.before(out, first, depth);
         if let Some(key) = key {
-            form.text(out, key);
-            out.push_str(": ");
+            form.key(out, key);
         }
-        match (open(forest, place, form), forest.value(place)) {
-            (Some((bracket, inner)), _) => {
+        match open(forest, place, form) {
+            Some((bracket, inner)) => {
                 out.push_str(bracket);
                 stack.push(inner);
             }
-            (None, Some(Value::Text(text))) => form.text(out, text),
-            (None, _) => form.scalar(out, &scalar(forest, place)),
+            None => flat(forest, out, place, form, depth),
         }
-    }
-}
-
-fn scalar(forest: &Forest<'_>, place: Place) -> Scalar {
-    match forest.scalar(place) {
-        Operand::Integer(number) => Scalar::Integer(number),
-        Operand::Text(text) => Scalar::Text(String::from_utf8_lossy(&text).into_owned()),
-        _ => Scalar::Null,
     }
 }
 
@@ -204,21 +254,25 @@ pub fn row(row: &Row, form: Form, depth: usize) -> String {
 /// A string of JSON; what is not ASCII stays.
 fn json(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\0'..='\x1f' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+    let mut rest = text;
+    // Every character that is written otherwise is one byte.
+    while let Some(at) = rest.bytes().position(|b| b < b' ' || b == b'"' || b == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x8 => out.push_str("\\b"),
+            0xc => out.push_str("\\f"),
+            other => {
+                let _ = write!(out, "\\u{other:04x}");
             }
-            c => out.push(c),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -3,10 +3,7 @@
 use super::print::{Row, Scalar};
 use crate::{
     job::meta::meta,
-    sample::{
-        Missing,
-        node::{Member, Value, columns},
-    },
+    sample::node::{Column, Member, columns},
     sink::sqlite::{Rows, record, seconds},
     source::{
         database,
@@ -58,14 +55,13 @@ impl Table<'_> {
         record::create(&mut connection, &columns, &meta(&host, self.procfs, self.target, &members))?;
         // A member that the query cannot see need not be read.
         let all = sees_all(sql);
-        let seen = Member::ALL.map(|member| all || names(sql, member));
+        let seen: Vec<Column> =
+            columns.into_iter().filter(|column| all || words(sql).any(|word| word == column.name)).collect();
         let fill = connection.transaction()?;
         {
-            let mut rows = Rows::new(&fill, &columns, seconds(self.epoch_ns))?;
+            let mut rows = Rows::new(&fill, &seen, seconds(self.epoch_ns))?;
             for node in self.nodes {
-                rows.add(columns.iter().map(|column| {
-                    if seen[column.member as usize] { self.tree.value(*node, column) } else { UNSEEN }
-                }))?;
+                rows.add(seen.iter().map(|column| self.tree.value(*node, column)))?;
             }
         }
         fill.commit()?;
@@ -95,9 +91,6 @@ impl Table<'_> {
     }
 }
 
-/// Stands for what nobody looks at.
-const UNSEEN: &Value = &Value::Missing(Missing::NotAsked);
-
 /// Whether a query may look at columns that it does not name: by `*`, unless that is a multiplication or `count(*)`, or by
 /// a natural join. A comment may hide what stands before a `*`.
 fn sees_all(sql: &str) -> bool {
@@ -112,14 +105,17 @@ fn sees_all(sql: &str) -> bool {
 
 /// Whether a query names a column of a member.
 fn names(sql: &str, member: Member) -> bool {
-    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    sql.split(word).any(|word| {
-        let word = word.to_ascii_lowercase();
+    words(sql).any(|word| {
         word.strip_prefix(member.name()).is_some_and(|rest| {
             rest.is_empty() && member.fields().is_empty()
                 || rest.strip_prefix('_').is_some_and(|field| member.field(field).is_some())
         })
     })
+}
+
+/// What may be a name in a query, in small letters.
+fn words(sql: &str) -> impl Iterator<Item = String> {
+    sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_ascii_lowercase)
 }
 
 fn cell(value: ValueRef<'_>) -> Scalar {

@@ -73,6 +73,8 @@ pub struct Sum {
     pub dead: (u64, u64),
     /// Minor faults of children that were waited for, less those of whom the I/O was taken off again.
     pub reaped_lead: u64,
+    /// What controls it, if that is asked for.
+    pub control: Option<Reading<Control>>,
     seq: u32,
     deaths: u32,
     steady: bool,
@@ -208,6 +210,7 @@ impl Gather {
             timeslices: 0,
             dead: (group.dead_wait, group.dead_timeslices),
             reaped_lead: group.children[3].wrapping_sub(group.reaped_min_flt),
+            control: shape.want.facts.has(Facts::CONTROL).then(|| control_of(thread, group, shape)),
             seq: thread.seq,
             deaths: thread.kind >> kind::DEATHS_SHIFT,
             steady: true,
@@ -309,9 +312,6 @@ fn process_row(thread: &Thread, group: &Group, shape: &Shape) -> Task {
     }
     if want.facts.has(Facts::IO) {
         task.io = io_of(&group.io, shape);
-    }
-    if want.facts.has(Facts::CONTROL) {
-        task.control = control_of(thread, group, shape);
     }
     add_counters(&mut task, thread, shape);
     task

@@ -6,7 +6,7 @@ use super::{
     task::{find as find_row, raise_io},
 };
 use crate::{
-    sample::{Comm, Facts, Io, Sample, Task},
+    sample::{Comm, Facts, Io, Sample, Seldom, Task},
     source::procfs::{Reader, Users},
 };
 use pidstat_common::{exit::Ended, task::IO_COUNTERS};
@@ -34,6 +34,8 @@ pub struct Known {
     user: Option<Rc<str>>,
     cmdline: Option<Rc<[u8]>>,
     long_name: Option<Rc<[u8]>>,
+    /// What controls it, as it last was, if that is asked for.
+    seldom: Option<Rc<Seldom>>,
     /// User and system time as shown.
     pub shown: (u64, u64),
     /// Whether a row was ever approximate: then it can have shown more than exact sums come to for a while.
@@ -221,6 +223,18 @@ impl Known {
                 // Another thread has the number now; the next sure sample sorts that out.
                 Ok(_) => {}
                 Err(at) => self.marks.insert(at, *mark),
+            }
+        }
+    }
+
+    /// Says what controls it; while that stays as it is, all samples share it, and no memory is taken.
+    pub fn control(&mut self, sum: &Sum, row: &mut Task) {
+        let Some(control) = sum.control else { return };
+        match &self.seldom {
+            Some(known) if known.control == control => row.seldom = Rc::clone(known),
+            _ => {
+                row.control = control;
+                self.seldom = Some(Rc::clone(&row.seldom));
             }
         }
     }

@@ -219,6 +219,7 @@ impl Walk {
                 }
                 known.shown = (row.cpu.user_ns, row.cpu.system_ns);
             }
+            known.control(sum, &mut rows[sum.row]);
             known.name(sum, &mut rows[sum.row], facts, again, (reader, users));
         }
         self.vanished = still < self.known.len();

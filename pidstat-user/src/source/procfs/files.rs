@@ -49,6 +49,8 @@ pub enum Extent {
     Whole,
     /// At most so many bytes.
     AtMost(usize),
+    /// One record of at most so many bytes.
+    RecordAtMost(usize),
 }
 
 /// A proc directory kept open.
@@ -266,7 +268,7 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
     let most = match extent {
         Extent::Record => MOST_RECORD_BYTES,
         Extent::Whole => MOST_BYTES,
-        Extent::AtMost(most) => most,
+        Extent::AtMost(most) | Extent::RecordAtMost(most) => most,
     };
     let mut length = 0;
     loop {
@@ -284,7 +286,7 @@ fn fill(fd: RawFd, bytes: &mut Vec<u8>, extent: Extent) -> Result<usize, Refusal
         length += got;
         match extent {
             _ if got == 0 || length >= most => return Ok(length),
-            Extent::Record if !filled => return Ok(length),
+            Extent::Record | Extent::RecordAtMost(_) if !filled => return Ok(length),
             _ => {}
         }
         if length == bytes.len() {

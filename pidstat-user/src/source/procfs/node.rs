@@ -108,7 +108,7 @@ impl Tree {
             let node = Node { at, children: Vec::new(), members: Default::default() };
             match tree.load(&node, Member::Stat) {
                 Ok(stat) if stat[0].integer().is_some() => {
-                    let _ = node.members[Member::Stat as usize].set(stat.into());
+                    let _ = node.members[Member::Stat as usize].set(stat);
                     tree.nodes.push(node);
                 }
                 Ok(_) => {}
@@ -169,11 +169,10 @@ impl Tree {
     pub fn values(&self, node: NodeId, member: Member) -> &[Value] {
         let node = self.node(node);
         node.members[member as usize].get_or_init(|| {
-            let values = self.load(node, member).unwrap_or_else(|why| {
+            self.load(node, member).unwrap_or_else(|why| {
                 self.count(member, why);
                 vec![Value::Missing(why); member.width()].into()
-            });
-            values.into()
+            })
         })
     }
 
@@ -209,7 +208,7 @@ impl Tree {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
     }
 
-    fn load(&self, node: &Node, member: Member) -> Result<Box<[Value]>, Missing> {
+    fn load(&self, node: &Node, member: Member) -> Result<Rc<[Value]>, Missing> {
         let mut files = self.files.borrow_mut();
         if member == Member::Net {
             return self.sockets.borrow_mut().read(&mut files, node.at);

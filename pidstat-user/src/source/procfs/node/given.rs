@@ -5,7 +5,7 @@ use crate::sample::{
     Control, Delays, End, Exit, Host, Missing, Reading, Task,
     node::{Member, Value},
 };
-use std::{io, path::Path};
+use std::{io, path::Path, rc::Rc};
 
 /// A command line of that many bytes may have been longer: the sample cuts it off there.
 const CUT_BYTES: usize = 4095;
@@ -43,9 +43,9 @@ impl Tree {
                     }
                 },
             };
-            let _ = node.members[Member::Stat as usize].set(stat.into());
+            let _ = node.members[Member::Stat as usize].set(stat);
             if let Some(cmdline) = cmdline(task) {
-                let _ = node.members[Member::Cmdline as usize].set(cmdline.into());
+                let _ = node.members[Member::Cmdline as usize].set(cmdline);
             }
             tree.nodes.push(node);
         }
@@ -72,7 +72,7 @@ impl Tree {
                     // The number may be another process's by now.
                     _ => vec![Value::Missing(Missing::Gone); member.width()].into(),
                 };
-                let _ = node.members[member as usize].set(values.into());
+                let _ = node.members[member as usize].set(values);
             }
             self.nodes.push(node);
         }
@@ -83,21 +83,19 @@ impl Tree {
 }
 
 /// The fields of `stat` that are known of a process that ended.
-fn rest_of_stat(task: &Task, host: &Host) -> Box<[Value]> {
+fn rest_of_stat(task: &Task, host: &Host) -> Rc<[Value]> {
     /// pid, comm, state, ppid, then faults and times, and the start.
     const KNOWN: [usize; 14] = [0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 21, 25];
     let mut whole = Task { delays: Ok(Delays::default()), ..task.clone() };
     whole.control = Ok(Control::default());
-    let mut values = stat(&whole, host).unwrap_or_default();
-    for (at, value) in values.iter_mut().enumerate() {
-        if !KNOWN.contains(&at) {
-            *value = Value::Missing(Missing::Gone);
-        }
-    }
-    values
+    let values = stat(&whole, host).unwrap_or_default();
+    let known = |(at, value): (usize, &Value)| {
+        if KNOWN.contains(&at) { value.clone() } else { Value::Missing(Missing::Gone) }
+    };
+    values.iter().enumerate().map(known).collect()
 }
 
-fn exited(task: &Task, exit: Exit) -> Box<[Value]> {
+fn exited(task: &Task, exit: Exit) -> Rc<[Value]> {
     let or_missing = |reading: Reading<u64>| reading.map_or_else(Value::Missing, Value::unsigned);
     [
         Value::Integer(exit.code().into()),
@@ -164,7 +162,7 @@ fn from_file(task: &Task) -> bool {
 }
 
 /// What `stat` would say; none if that is not known.
-fn stat(task: &Task, host: &Host) -> Option<Box<[Value]>> {
+fn stat(task: &Task, host: &Host) -> Option<Rc<[Value]>> {
     let control = task.control.ok()?;
     // The kernel prints 0 also where it measures nothing.
     let block_io_ns = match task.delays {
@@ -175,7 +173,7 @@ fn stat(task: &Task, host: &Host) -> Option<Box<[Value]>> {
     let tick_ns = 1_000_000_000 / host.clock_ticks.clamp(1, 1_000_000_000);
     let ticks = |ns: u64| Value::unsigned(ns / tick_ns);
     let (cpu, faults) = (&task.cpu, &task.faults);
-    Some(Box::new([
+    Some(Rc::new([
         Value::Integer(task.key.tgid.into()),
         text(task.name()),
         text(&[task.state]),
@@ -208,6 +206,6 @@ fn stat(task: &Task, host: &Host) -> Option<Box<[Value]>> {
 }
 
 /// What `cmdline` would say; none if the file must be asked.
-fn cmdline(task: &Task) -> Option<Box<[Value]>> {
+fn cmdline(task: &Task) -> Option<Rc<[Value]>> {
     (!from_file(task)).then(|| parse::cmdline(task.cmdline.as_deref().unwrap_or_default()))
 }

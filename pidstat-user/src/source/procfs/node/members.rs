@@ -12,6 +12,7 @@ use crate::sample::{
     Missing,
     node::{Member, Value},
 };
+use std::rc::Rc;
 
 /// A command line can have 6 MiB, nothing else has as much.
 const MOST_BYTES: usize = 8 << 20;
@@ -26,7 +27,7 @@ pub(super) fn read(
     target: Target,
     member: Member,
     stat: Option<&[Value]>,
-) -> Result<Box<[Value]>, Missing> {
+) -> Result<Rc<[Value]>, Missing> {
     let parse = match member {
         Member::Stat => parse::stat,
         Member::Cmdline => parse::cmdline,
@@ -40,16 +41,17 @@ pub(super) fn read(
         // The tree reads it, which knows all sockets.
         Member::Net => return Err(Missing::NotInSource),
     };
-    Ok(parse(files.read(at, member.name(), Extent::AtMost(MOST_BYTES))?))
+    // The kernel makes each of these files in one go.
+    Ok(parse(files.read(at, member.name(), Extent::RecordAtMost(MOST_BYTES))?))
 }
 
-fn group(bytes: &[u8]) -> Box<[Value]> {
+fn group(bytes: &[u8]) -> Rc<[Value]> {
     let path = cgroup::path(bytes).map(parse::text);
     [path.unwrap_or(Value::Missing(Missing::DoesNotApply))].into()
 }
 
 /// Counts descriptors by the kind of what they lead to.
-fn descriptors(files: &mut Files, at: Place) -> Result<Box<[Value]>, Missing> {
+fn descriptors(files: &mut Files, at: Place) -> Result<Rc<[Value]>, Missing> {
     /// In the order of the fields; what has no inode of its own has no kind either.
     const KINDS: [libc::mode_t; 8] = [
         0,
@@ -76,7 +78,7 @@ fn delays(
     at: Place,
     target: Target,
     stat: Option<&[Value]>,
-) -> Result<Box<[Value]>, Missing> {
+) -> Result<Rc<[Value]>, Missing> {
     const FILE: &str = "schedstat";
     let mut threads = Vec::new();
     match target {

@@ -6,6 +6,7 @@ use crate::sample::{
     Missing,
     node::{Kind, Member, Value},
 };
+use std::rc::Rc;
 
 /// A field that should be there and is not: the file was cut off, or an older kernel wrote it.
 const ABSENT: Value = Value::Missing(Missing::NotInKernel);
@@ -17,8 +18,20 @@ pub(super) fn text(bytes: &[u8]) -> Value {
 
 /// A whole number with an optional sign and nothing else.
 fn integer(bytes: &[u8]) -> Option<Value> {
+    if let Some(number) = digits(bytes) {
+        return Some(Value::Integer(number));
+    }
     let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
     text.parse().map(Value::Integer).or_else(|_| text.parse().map(Value::Large)).ok()
+}
+
+/// What nearly all numbers are: some digits, so few that they fit.
+fn digits(bytes: &[u8]) -> Option<i64> {
+    const FIT: usize = 18;
+    if bytes.is_empty() || bytes.len() > FIT {
+        return None;
+    }
+    bytes.iter().try_fold(0, |number: i64, b| b.is_ascii_digit().then(|| number * 10 + i64::from(b - b'0')))
 }
 
 fn radix(bytes: &[u8], radix: u32) -> Option<u64> {
@@ -27,41 +40,46 @@ fn radix(bytes: &[u8], radix: u32) -> Option<u64> {
 
 /// One line; the name may hold any bytes, so it ends at the last bracket. All values are missing if the line is not whole
 /// up to field 24.
-pub(super) fn stat(bytes: &[u8]) -> Box<[Value]> {
+pub(super) fn stat(bytes: &[u8]) -> Rc<[Value]> {
     const FIELDS: usize = 27;
     /// Fields 25 to 41 lie between the two runs that are read.
     const SKIPPED: std::ops::Range<usize> = 21..38;
-    let parsed = || -> Option<Vec<Value>> {
+    let mut values = [const { ABSENT }; FIELDS];
+    let mut parse = || -> Option<()> {
         let open = bytes.windows(2).position(|pair| pair == b" (")?;
         let close = bytes.windows(2).rposition(|pair| pair == b") ").filter(|close| *close > open + 1)?;
-        let mut values = Vec::with_capacity(FIELDS);
-        values.push(integer(&bytes[..open])?);
-        values.push(text(&bytes[open + 2..close]));
         let mut words = bytes[close + 2..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        values.push(text(words.next()?));
-        for (at, word) in words.enumerate() {
-            if !SKIPPED.contains(&at) && values.len() < FIELDS {
-                values.push(integer(word)?);
+        let first = [integer(&bytes[..open])?, text(&bytes[open + 2..close]), text(words.next()?)];
+        let wanted = words.enumerate().filter(|(at, _)| !SKIPPED.contains(at));
+        let mut numbers = [const { ABSENT }; FIELDS - 3];
+        let mut found = 0;
+        for (number, (_, word)) in numbers.iter_mut().zip(wanted) {
+            *number = integer(word)?;
+            found += 1;
+        }
+        if found >= SKIPPED.start {
+            for (value, read) in values.iter_mut().zip(first.into_iter().chain(numbers)) {
+                *value = read;
             }
         }
-        let whole = values.len() >= 3 + SKIPPED.start;
-        values.resize(FIELDS, ABSENT);
-        whole.then_some(values)
+        Some(())
     };
-    parsed().unwrap_or_else(|| vec![ABSENT; FIELDS]).into()
+    let _ = parse();
+    Rc::new(values)
 }
 
 /// Arguments joined by blanks, blanks at both ends dropped.
-pub(super) fn cmdline(bytes: &[u8]) -> Box<[Value]> {
-    let joined: Vec<u8> = bytes.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect();
-    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-    let start = joined.iter().position(|b| !blank(b)).unwrap_or(joined.len());
-    let end = joined.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
-    [text(&joined[start..end])].into()
+pub(super) fn cmdline(bytes: &[u8]) -> Rc<[Value]> {
+    let blank = |b: &u8| matches!(b, 0 | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
+    let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
+    let mut joined = bytes[start..end].to_vec();
+    joined.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+    Rc::new([text(&joined)])
 }
 
 /// Lines `name: number`.
-pub(super) fn io(bytes: &[u8]) -> Box<[Value]> {
+pub(super) fn io(bytes: &[u8]) -> Rc<[Value]> {
     let mut values = vec![ABSENT; Member::Io.width()];
     for (key, value) in lines(bytes) {
         if let Some(at) = place(Member::Io, key) {
@@ -72,7 +90,7 @@ pub(super) fn io(bytes: &[u8]) -> Box<[Value]> {
 }
 
 /// Lines `Name:\tvalue`. Everything but the name is in small letters, as Procpath has it.
-pub(super) fn status(bytes: &[u8]) -> Box<[Value]> {
+pub(super) fn status(bytes: &[u8]) -> Rc<[Value]> {
     let mut values = vec![ABSENT; Member::Status.width()];
     let mut kernel_thread = true;
     for (number, (key, value)) in lines(bytes).enumerate() {
@@ -118,7 +136,7 @@ fn status_value(name: &str, kind: Kind, value: &[u8]) -> Option<Value> {
 }
 
 /// A line of addresses, then lines `Name:  number kB`. Kernel threads have an empty file.
-pub(super) fn smaps_rollup(bytes: &[u8]) -> Box<[Value]> {
+pub(super) fn smaps_rollup(bytes: &[u8]) -> Rc<[Value]> {
     let absent = if bytes.is_empty() { Value::Missing(Missing::DoesNotApply) } else { ABSENT };
     let mut values = vec![absent; Member::SmapsRollup.width()];
     for (key, value) in lines(bytes).skip(1) {

@@ -8,7 +8,7 @@ use crate::{
     },
     source::sockdiag::{self, Socket, Sockets},
 };
-use std::{collections::HashMap, fs::File};
+use std::{collections::HashMap, fs::File, rc::Rc};
 
 /// What was asked so far: the sockets of each network namespace, by its number, or why they are not known.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Told {
     ///
     /// # Errors
     /// Why there are none: the descriptors cannot be listed, or the files are a copy.
-    pub(super) fn read(&mut self, files: &mut Files, at: Place) -> Result<Box<[Value]>, Missing> {
+    pub(super) fn read(&mut self, files: &mut Files, at: Place) -> Result<Rc<[Value]>, Missing> {
         if !files.real() {
             return Err(Missing::NotInSource);
         }
@@ -72,7 +72,7 @@ impl Told {
 }
 
 /// Counts and sums, in the order of the fields.
-fn figures<'a>(count: Value, sockets: impl Iterator<Item = &'a Socket>) -> Box<[Value]> {
+fn figures<'a>(count: Value, sockets: impl Iterator<Item = &'a Socket>) -> Rc<[Value]> {
     let (mut tcp, mut udp, mut unix) = (0, 0, 0);
     let (mut rx_bytes, mut tx_bytes, mut retransmits) = (0u64, Some(0u64), 0u64);
     for socket in sockets {

@@ -6,7 +6,7 @@ use crate::sample::{
     node::{Member, Value},
 };
 use proptest::prelude::*;
-use std::{fs, path::Path};
+use std::{fs, path::Path, rc::Rc};
 
 const TAIL: &str = "1 1 0 -1 4194560 10 11 12 13 14 15 16 17 20 -5 1 0 22 23 24 18446744073709551615 26 27 28 29 30 31 32 33 \
                     34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52\n";
@@ -154,7 +154,7 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), lines in "([A-Za-z_]{1,12}:[ \t]?[0-9a-f,/ -]{0,24}\n){0,8}") {
         for bytes in [&bytes[..], lines.as_bytes()] {
             for (parse, member) in [
-                (parse::stat as fn(&[u8]) -> Box<[Value]>, Member::Stat),
+                (parse::stat as fn(&[u8]) -> Rc<[Value]>, Member::Stat),
                 (parse::cmdline, Member::Cmdline),
                 (parse::io, Member::Io),
                 (parse::status, Member::Status),

@@ -67,7 +67,7 @@ impl Order {
             let busy = amounts.read_bytes > 0 || amounts.write_bytes > 0;
             amounts.block_io_ns.filter(|ns| *ns > 0.0).unwrap_or(if busy { 1.0 } else { 0.0 })
         };
-        let moved = |amounts: &Amounts| amounts.read_bytes.saturating_add(amounts.write_bytes);
+        let moved = |amounts: &Amounts| amounts.read_bytes.saturating_add(amounts.kept_bytes());
         let user =
             |shown: &Shown<'_>| shown.line.user.clone().unwrap_or_else(|| shown.line.uid.to_string().into());
         let compare = |a: &Shown<'_>, b: &Shown<'_>| -> Ordering {

@@ -390,3 +390,19 @@ fn the_key_i_sets_io_priorities() {
     terminal.until(&|screen| !screen.contains("DISK"));
     assert_eq!(now(), "best-effort: prio 6");
 }
+
+/// iotop looks again at any key that means nothing else; the next table would come in minutes.
+#[test]
+fn any_other_key_takes_a_sample() {
+    let mut load = Load::start();
+    let pid = load.child.id().to_string();
+    let terminal = Terminal::open("sample");
+    terminal.keys(&[&format!("{} io -a -k -d 600 -P -p {pid}", tool::kpidstat().display()), "Enter"]);
+    let row = |screen: &str| rows_with(screen, &pid).first().map(|row| kib(row, 5));
+    terminal.until(&|screen| row(screen) == Some(0.0));
+    load.write([100, 1, 1]);
+    load.wait();
+    terminal.keys(&["Space"]);
+    terminal.until(&|screen| row(screen).is_some_and(|written| written >= 400.0));
+    terminal.keys(&["q"]);
+}

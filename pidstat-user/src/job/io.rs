@@ -180,6 +180,10 @@ impl<'a> Job<'a> {
                     match screen.key(byte) {
                         None => continue,
                         Some(Action::Quit) => return Ok(()),
+                        Some(Action::Sample) => {
+                            next = Instant::now();
+                            continue;
+                        }
                         Some(action) => self.act(action, screen),
                     }
                     self.draw(screen)?;
@@ -268,7 +272,7 @@ impl<'a> Job<'a> {
                 self.ledger.look(&sample, &[], &self.view, self.layout.accumulated);
                 self.sample = sample;
             }
-            Action::Quit | Action::Refresh | Action::Answered(Step::Wait) => {}
+            Action::Quit | Action::Refresh | Action::Sample | Action::Answered(Step::Wait) => {}
         }
     }
 

@@ -114,8 +114,8 @@ pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
         "ms",
         false,
     );
-    for query in ["rss", "cpu"] {
-        let name = format!("kpidstat plot -q {query} -f x.svg");
+    for (query, format) in [("rss", "svg"), ("cpu", "svg"), ("rss", "png"), ("cpu", "png")] {
+        let name = format!("kpidstat plot -q {query} -f x.{format}");
         let plot = results.plots.iter().find(|plot| plot.name == name && plot.samples == plot::SAMPLES[0]);
         bars.push(Bar {
             what: format!("{name} of 1 000 processes and 1 000 samples in less than a second of CPU time"),

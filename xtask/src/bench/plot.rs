@@ -47,7 +47,7 @@ pub fn measure(kpidstat: &Path, quick: bool) -> Result<Vec<Plot>> {
             say(format_args!("bench: recording 1 000 processes, {samples} samples"));
             run(Command::new(&python).args(["-c", RECORDING]).arg(&database).arg(samples.to_string()))?;
         }
-        for (format, query) in [("svg", "rss"), ("svg", "cpu"), ("png", "cpu")] {
+        for (format, query) in [("svg", "rss"), ("svg", "cpu"), ("png", "rss"), ("png", "cpu")] {
             let mut best: Option<Plot> = None;
             for _ in 0..if quick { 1 } else { 3 } {
                 let plot = plotted(kpidstat, "kpidstat", &database, samples, query, format)?;

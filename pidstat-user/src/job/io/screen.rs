@@ -67,6 +67,7 @@ impl Order {
             let busy = amounts.read_bytes > 0 || amounts.write_bytes > 0;
             amounts.block_io_ns.filter(|ns| *ns > 0.0).unwrap_or(if busy { 1.0 } else { 0.0 })
         };
+        let moved = |amounts: &Amounts| amounts.read_bytes.saturating_add(amounts.kept_bytes());
         let user =
             |shown: &Shown<'_>| shown.line.user.clone().unwrap_or_else(|| shown.line.uid.to_string().into());
         let compare = |a: &Shown<'_>, b: &Shown<'_>| -> Ordering {
@@ -78,7 +79,8 @@ impl Order {
                 Sort::Read => these.read_bytes.cmp(&those.read_bytes),
                 Sort::Write => these.kept_bytes().cmp(&those.kept_bytes()),
                 Sort::SwapIn => these.swap_in_ns.unwrap_or(0.0).total_cmp(&those.swap_in_ns.unwrap_or(0.0)),
-                Sort::Io => io(&these).total_cmp(&io(&those)),
+                // Where no waits are measured, who moved most comes first.
+                Sort::Io => io(&these).total_cmp(&io(&those)).then(moved(&these).cmp(&moved(&those))),
                 Sort::Command => a.command.cmp(&b.command),
             }
         };
@@ -107,8 +109,10 @@ pub(super) enum Action {
     Ionice,
     /// What an answer to the question led to.
     Answered(Step),
-    /// The order changed, or nothing: the screen is drawn anew.
+    /// The order changed: the screen is drawn anew.
     Refresh,
+    /// A new sample is taken now.
+    Sample,
 }
 
 /// The screen, as long as it is ours.
@@ -179,7 +183,10 @@ impl Screen {
                 [_, b'[' | b'O', b'C'] => self.order.go_to(place + 1),
                 [_, b'[' | b'O', b'H'] | [_, b'[', b'1' | b'7', b'~'] => self.order.go_to(0),
                 [_, b'[' | b'O', b'F'] | [_, b'[', b'4' | b'8', b'~'] => self.order.go_to(COLUMNS.len()),
-                _ => {}
+                _ => {
+                    self.pending.clear();
+                    return Some(Action::Sample);
+                }
             }
             self.pending.clear();
             return Some(Action::Refresh);
@@ -194,7 +201,7 @@ impl Screen {
                 self.order.falls = !self.order.falls;
                 Action::Refresh
             }
-            _ => Action::Refresh,
+            _ => Action::Sample,
         })
     }
 
@@ -330,7 +337,8 @@ mod tests {
         assert_eq!(screen.order.by, Sort::Id);
         keys(&mut screen, b"\x1b[F");
         assert_eq!(screen.order.by, Sort::Command);
-        assert_eq!(keys(&mut screen, b"\x1b[5~"), Some(Action::Refresh));
+        assert_eq!(keys(&mut screen, b"\x1b[5~"), Some(Action::Sample));
+        assert_eq!(keys(&mut screen, b" "), Some(Action::Sample));
         assert_eq!(keys(&mut screen, b"o"), Some(Action::Only), "what came before it is over");
     }
 

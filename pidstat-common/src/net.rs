@@ -119,7 +119,22 @@ pub struct NetOffsets {
     pub unix: u32,
     /// Not an offset: which argument of `udp_recvmsg` are the flags; it was another one before 5.19.
     pub recv_flags: u32,
+    /// `sock.sk_socket`, pointer.
+    pub sk_socket: u32,
+    /// `socket.file`, pointer.
+    pub socket_file: u32,
+    /// `file.f_cred`, pointer.
+    pub file_cred: u32,
+    /// The number of the system call in `pt_regs`, the lower 32 bits of it.
+    pub regs_call: u32,
+    /// Not an offset: 1 if the kernel shows a task's registers, since 5.15.
+    pub registers: u32,
+    /// Not offsets: the system calls of those that only look at the files of others.
+    pub looks: [u32; LOOKS],
 }
+
+/// How many system calls [`NetOffsets::looks`] holds.
+pub const LOOKS: usize = 10;
 
 /// A process as a socket hook saw it: its group leader's identity.
 #[repr(C)]
@@ -142,12 +157,28 @@ pub struct Owner {
 /// [`Owner::flags`]: a thread of the kernel, which uses sockets for a file system or a tunnel.
 pub const OWNER_KERNEL: u32 = 1;
 
-/// [`SockCounters::claim`]: the socket has no owner yet.
+/// [`Owner::flags`]: no owner, but `start_ns` is the address of the credentials of whoever accepted the connection, which
+/// somebody else closed who only looked at it. Each process has credentials of its own.
+pub const OWNER_ACCEPTED: u32 = 2;
+
+/// [`SockCounters::claim`]: the socket has no owner yet. `owner.start_ns` is 0, or as with [`OWNER_ACCEPTED`].
 pub const CLAIM_FREE: u64 = 0;
 /// [`SockCounters::claim`]: one CPU is writing the owner.
 pub const CLAIM_WRITING: u64 = 1;
 /// [`SockCounters::claim`]: the owner is complete and never changes again.
 pub const CLAIM_READY: u64 = 2;
+/// [`SockCounters::claim`]: nobody will own it any more; `owner.start_ns` as above.
+pub const CLAIM_LEFT: u64 = 3;
+
+/// One task's credentials, and the process that it belongs to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Their address.
+    pub address: u64,
+    /// The process.
+    pub owner: Owner,
+}
 
 /// [`SockCounters::flags`]: `copied_seq` holds a baseline, so differences to it are received bytes.
 pub const SOCK_BASED: u16 = 1;
@@ -273,9 +304,15 @@ pub struct FlowKey {
     pub start_ns: u64,
     /// Process id in the initial PID namespace.
     pub tgid: u32,
-    /// Explicit padding; part of the key, so always 0.
-    pub pad: u32,
+    /// 0, or [`FLOW_FINAL`].
+    pub kind: u32,
 }
+
+/// [`FlowKey::kind`]: no flow but the final record of a TCP socket that did not fit in the ring: the owner's bytes, and the
+/// socket's segments for messages. The key has no process.
+pub const FLOW_FINAL: u32 = 1;
+/// Set in [`FlowCounters::tx_messages`] of such a record when all of it is there.
+pub const FINAL_WHOLE: u64 = 1 << 63;
 
 /// [`Turn::flags`]: nothing is written any more; only the FIN moves `write_seq` after this.
 pub const TURN_ENDED: u64 = 1;
@@ -310,6 +347,30 @@ pub struct FlowCounters {
     pub rx_messages: u64,
     /// The socket, as of the first use.
     pub name: SockName,
+}
+
+impl FlowCounters {
+    /// One with nothing in it, as a constant.
+    pub const EMPTY: FlowCounters = FlowCounters {
+        owner: Owner { start_ns: 0, tgid: 0, pid: 0, uid: 0, flags: 0, comm: [0; 16] },
+        tx_bytes: 0,
+        rx_bytes: 0,
+        tx_messages: 0,
+        rx_messages: 0,
+        name: SockName {
+            opened_ns: 0,
+            cgroup_id: 0,
+            local: [0; 4],
+            remote: [0; 4],
+            local_port: 0,
+            remote_port: 0,
+            family: 0,
+            protocol: 0,
+            netns: 0,
+            kind: 0,
+            pad: 0,
+        },
+    };
 }
 
 /// What went over the wire for one socket, of what is not TCP; bytes from the IP header on, once for each packet.
@@ -408,17 +469,33 @@ pub struct NetLosses {
     pub turn_insert_failed: u64,
     /// Packets of one more socket could not be counted.
     pub packet_insert_failed: u64,
-    /// A final record did not fit in the ring.
+    /// A final record fitted neither in the ring nor in the map of flows.
     pub ring_full: u64,
     /// First read of a TCP socket whose baseline nobody took.
     pub no_baseline: u64,
-    /// Sent bytes that went uncounted because of all but the last; at most, because an earlier dump may have shown a
-    /// part of what a final record that did not fit in the ring held.
+    /// What nobody could be charged with because of all but the last; at most, because an earlier dump may have shown a part
+    /// of what a final record held.
+    pub inet: Uncounted,
+    /// The same of UNIX sockets.
+    pub unix: Uncounted,
+}
+
+/// What was moved and has no place of its own in any map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncounted {
+    /// Bytes sent.
     pub tx_bytes: u64,
-    /// Received bytes that went uncounted because of all but the last; at most, as above.
+    /// Bytes received.
     pub rx_bytes: u64,
-    /// Messages and segments that went uncounted because of all but the last, both directions; at most.
-    pub packets: u64,
+    /// Messages sent.
+    pub tx_messages: u64,
+    /// Messages received.
+    pub rx_messages: u64,
+    /// Segments, and packets on the wire where they are counted, sent.
+    pub tx_packets: u64,
+    /// The same, received.
+    pub rx_packets: u64,
 }
 
 /// How many entries `ps_flows` has unless the loader says otherwise.
@@ -426,8 +503,9 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == 55 * 4);
+const _: () = assert!(size_of::<NetOffsets>() == (60 + LOOKS) * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
+const _: () = assert!(size_of::<Credentials>() == 48);
 const _: () = assert!(size_of::<SockName>() == 64);
 const _: () = assert!(size_of::<SockCounters>() == 184);
 const _: () = assert!(size_of::<SeqCounters>() == 64);
@@ -437,17 +515,19 @@ const _: () = assert!(size_of::<FlowCounters>() == 136);
 const _: () = assert!(size_of::<PacketCounters>() == 32);
 const _: () = assert!(size_of::<SockRecord>() == 184);
 const _: () = assert!(size_of::<Outbox>() == 16 + OUTBOX_BYTES + size_of::<SockRecord>());
-const _: () = assert!(size_of::<NetLosses>() == 72);
+const _: () = assert!(size_of::<NetLosses>() == 6 * 8 + 2 * size_of::<Uncounted>());
 
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        FlowCounters, FlowKey, NetLosses, NetOffsets, PacketCounters, SeqCounters, SockCounters, SockRecord,
-        Turn,
+        Credentials, FlowCounters, FlowKey, NetLosses, NetOffsets, PacketCounters, SeqCounters, SockCounters,
+        SockRecord, Turn,
     };
 
     // SAFETY: repr(C), u32 fields only: no padding and every bit pattern is a value.
     unsafe impl aya::Pod for NetOffsets {}
+    // SAFETY: repr(C), integers and byte arrays without padding: every bit pattern is a value.
+    unsafe impl aya::Pod for Credentials {}
     // SAFETY: repr(C), integers and byte arrays with explicit padding: every bit pattern is a value.
     unsafe impl aya::Pod for SockCounters {}
     // SAFETY: repr(C), integers with explicit padding: every bit pattern is a value.

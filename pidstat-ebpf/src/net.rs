@@ -7,6 +7,8 @@
     reason = "the BPF target has no AtomicU64::fetch_add; the intrinsic is what there is"
 )]
 
+#[path = "net/accept.rs"]
+mod accept;
 #[path = "net/account.rs"]
 mod account;
 #[path = "net/fexit.rs"]

@@ -679,7 +679,7 @@ _kpidstat() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "sqlite ndjson" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "sqlite ndjson parquet" -- "${cur}"))
                     return 0
                     ;;
                 --reports)

@@ -220,8 +220,9 @@ complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -s f -l procfi
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs -d 'Read another procfs, or a copy of one' -r -F
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l procfs-target -d 'Processes, or threads as well' -r -f -a "process\t'Processes'
 thread\t'Threads'"
-complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, else sqlite)' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
-ndjson\t'One JSON object per sample and line'"
+complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l format -d 'What FILE is; by its name if not given (.ndjson, .parquet, else sqlite); Parquet has the table record alone' -r -f -a "sqlite\t'A database with Procpath\'s tables and ours'
+ndjson\t'One JSON object per sample and line'
+parquet\t'The table `record` in groups of rows'"
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l reports -d 'The reports that can be made of the recording, by their letters (c: control group, D: delays); s, v, c and D cost a look at each process in every sample, - none' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l rotate -d 'Begin a new file after this time (90s, 15m, 12h, 7d), keeping the old ones as FILE.1, FILE.2, ...' -r
 complete -c kpidstat -n "__fish_kpidstat_using_subcommand record" -l max-size -d 'Begin a new file when it has grown to this size (64k, 100m, 2g)' -r

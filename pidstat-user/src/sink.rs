@@ -5,6 +5,8 @@ pub mod iotop;
 pub mod json;
 pub mod lines;
 pub mod net;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod plot;
 pub mod pprint;
 pub mod pypidstat;

@@ -3,6 +3,7 @@
 pub mod forest;
 pub mod golden;
 pub mod oracle;
+pub mod owners;
 pub mod packets;
 pub mod paths;
 pub mod procpath;

@@ -1,8 +1,6 @@
 //! The table of `tests/vm/kernels.toml` that says what each rung counts of each way to move bytes, and the run that asserts it.
 //!
-//! Every workload runs with the rungs of a kernel attached beside each other, but for those that look for owners at every
-//! sample: a descriptor that another walk is looking at when its process closes it is closed by the walk, in the name of
-//! whoever walks.
+//! Every workload runs with the rungs of a kernel attached beside each other.
 
 use crate::traffic::{self, Bench, Load, Report};
 use pidstat_user::{
@@ -58,22 +56,6 @@ pub fn run(
     rungs: &[&str],
     everything: bool,
     mut said: impl FnMut(&str, Result<(), String>),
-) -> Result<(), String> {
-    let (alone, together): (Vec<&str>, Vec<&str>) =
-        rungs.iter().partition(|rung| **rung == NetChoice::Kprobe.name());
-    for group in [together, alone] {
-        if !group.is_empty() {
-            run_together(table, &group, everything, &mut said)?;
-        }
-    }
-    Ok(())
-}
-
-fn run_together(
-    table: &toml::Table,
-    rungs: &[&str],
-    everything: bool,
-    said: &mut impl FnMut(&str, Result<(), String>),
 ) -> Result<(), String> {
     let paths = table.get("paths").and_then(toml::Value::as_table).ok_or("kernels.toml has no [paths]")?;
     let mut benches = Vec::new();

@@ -365,3 +365,20 @@ fn g14_a_playbook_is_resolved_as_procpath_resolves_it() {
         assert!(ours.contains(word), "{word}: {ours}");
     }
 }
+
+/// What the old names answer when they are asked what they are.
+#[test]
+fn old_names_have_help_of_their_own() {
+    let desk = Desk::new();
+    for line in ["procpath -h", "procpath", "procpath --help"] {
+        let help = desk.says(line);
+        assert!(
+            ["query", "record", "plot", "watch", "play", "explore"].iter().all(|verb| help.contains(verb)),
+            "{line}"
+        );
+    }
+    assert!(desk.says("procpath query -h").contains("JSONPATH"));
+    assert!(desk.says("iotop -h").contains("Usage: kpidstat io [OPTIONS]"));
+    assert!(desk.says("linuxprocfs.py -h").contains("Usage: kpidstat csv"));
+    assert!(desk.says("iotop --version").starts_with("kpidstat "));
+}

@@ -196,6 +196,41 @@ fn bytes_that_cannot_leave_are_unsent() {
 }
 
 #[test]
+fn what_waits_to_be_accepted_is_whose_listener_it_is() {
+    let mut watch = Watch::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let waiting = TcpStream::connect(to).unwrap();
+    // One that does not linger resets its connection.
+    let reset = TcpStream::connect(to).unwrap();
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: `linger` lives through the call and is as large as said.
+    let done = unsafe {
+        libc::setsockopt(
+            reset.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of_val(&linger) as libc::socklen_t,
+        )
+    };
+    assert_eq!(done, 0);
+    let remotes = [&waiting, &reset].map(|socket| Some(socket.local_addr().unwrap()));
+    drop(reset);
+    watch.sample();
+    let of = |watch: &Watch, remote| {
+        let rows = watch.now.connections.iter().filter(|row| row.remote == remote && row.local == to);
+        rows.map(|row| (row.key.owner.tgid, row.closed)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&watch, remotes[0]), [(std::process::id(), false)]);
+    drop(listener);
+    watch.sample();
+    let own = (std::process::id(), true);
+    assert_eq!(remotes.map(|remote| of(&watch, remote)), [[own], [own]]);
+    assert!(watch.now.connections.iter().all(|row| row.user.comm.as_bytes() != b"[unaccepted]"));
+}
+
+#[test]
 fn datagrams_have_rows_with_and_without_a_remote_end() {
     let mut watch = Watch::start();
     let inbox = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -217,6 +252,35 @@ fn datagrams_have_rows_with_and_without_a_remote_end() {
     let bound = watch.of(cookie(&bound));
     assert_eq!((bound.remote, bound.moved.tx_bytes), (Some(inbox.local_addr().unwrap()), 39));
     assert_eq!(watch.of(closed_cookie).moved.tx_bytes, 17);
+}
+
+#[test]
+fn a_datagram_socket_that_connects_late_is_called_what_it_is_now() {
+    let mut watch = Watch::start();
+    let inboxes = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [one, other] = [0, 1].map(|at: usize| inboxes[at].local_addr().unwrap());
+    let socket = UdpSocket::bind("[::]:0").unwrap();
+    let mapped = |to: std::net::SocketAddr| format!("[::ffff:127.0.0.1]:{}", to.port());
+    socket.send_to(&[0; 13], mapped(one)).unwrap();
+    watch.sample();
+    assert_eq!(watch.of(cookie(&socket)).remote, None);
+    for to in [one, other] {
+        socket.connect(mapped(to)).unwrap();
+        watch.sample();
+        let row = watch.of(cookie(&socket));
+        assert_eq!(row.conn_key(), format!("127.0.0.1:{}-{to}", socket.local_addr().unwrap().port()));
+        assert_eq!((row.state_name(), row.moved.tx_bytes), ("ESTAB", 13));
+    }
+    let (gone, port) = (cookie(&socket), socket.local_addr().unwrap().port());
+    drop(socket);
+    // The kernel frees it after a while, and its use ends two walks later.
+    let ended = (0..400).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        watch.sample();
+        let row = watch.now.connections.iter().find(|row| row.key.cookie == gone)?;
+        row.closed.then(|| row.conn_key())
+    });
+    assert_eq!(ended, Some(format!("127.0.0.1:{port}-{other}")));
 }
 
 #[test]

@@ -120,7 +120,8 @@ fn rows_have_the_container_the_pod_and_the_unit() {
     assert!(text.lines().any(|line| line.contains(&name) && line.contains("netload")), "{text}");
 }
 
-/// A map that is too small: the report says so, in text on standard error and in JSON.
+/// A map that is too small: the report says so, in text on standard error and in JSON, and what has no place of its own there
+/// is a row.
 #[test]
 fn what_does_not_fit_in_a_map_is_said() {
     let (mut child, mut stdout, mut text) = watch(&["net", "--net-sockets", "4", "-o", "ndjson", "0.5", "4"]);
@@ -130,12 +131,14 @@ fn what_does_not_fit_in_a_map_is_said() {
     let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("a sample")).expect("JSON");
     let lost = last["kpidstat"]["losses"]["flow_insert_failed"].as_u64();
     assert!(lost.is_some_and(|lost| lost > 0), "{last}");
+    assert!(text.contains("[overflow]"), "{text}");
     let (mut child, mut stdout, mut text) = watch(&["-n", "--net-sockets", "4", "0.5", "4"]);
     Load::start(&["udp-churn", "4"]).finish();
     stdout.read_to_string(&mut text).expect("text");
     let mut said = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("stderr");
     assert!(child.wait().expect("wait").success());
+    assert!(text.contains("[overflow]"), "{text}");
     assert!(
         said.contains("flow_insert_failed") && said.contains("--net-sockets N makes more room"),
         "{said}"

@@ -273,45 +273,136 @@ fn what_the_kernel_had_no_room_for_is_said() {
     assert!(output.status.success() && said.contains("than the kernel keeps messages of"), "{said}");
 }
 
-/// In a terminal: keys change the view, q ends it and the terminal is as before.
-#[test]
-fn the_live_view_answers_to_keys() {
-    let session = format!("kpidstat-io-{}", std::process::id());
-    let tmux = |arguments: &[&str]| {
-        let output = Command::new("tmux").args(["-L", &session]).args(arguments).output().expect("tmux");
+/// A terminal with a shell in it.
+struct Terminal {
+    session: String,
+}
+
+impl Terminal {
+    fn open(name: &str) -> Terminal {
+        let terminal = Terminal { session: format!("kpidstat-{name}-{}", std::process::id()) };
+        terminal.tmux(&["new-session", "-d", "-x", "100", "-y", "24", "sh"]);
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.session]).args(arguments).output().expect("tmux");
         String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let binary = tool::kpidstat();
-    tmux(&["new-session", "-d", "-x", "100", "-y", "24", "sh"]);
-    let until = |wanted: &dyn Fn(&str) -> bool| {
+    }
+
+    /// Types keys, by tmux's names.
+    fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Waits until the screen is as wanted.
+    fn until(&self, wanted: &dyn Fn(&str) -> bool) -> String {
         for _ in 0..100 {
-            let screen = tmux(&["capture-pane", "-p"]);
+            let screen = self.tmux(&["capture-pane", "-p"]);
             if wanted(&screen) {
                 return screen;
             }
             sleep(Duration::from_millis(100));
         }
-        let screen = tmux(&["capture-pane", "-p"]);
-        tmux(&["kill-server"]);
-        panic!("not seen within 10 s:\n{screen}");
-    };
-    tmux(&["send-keys", &format!("{} io -d 0.5", binary.display()), "Enter"]);
-    until(&|screen| screen.contains("TID  PRIO") && screen.contains("IO>") && screen.contains("q: quit"));
-    tmux(&["send-keys", "p"]);
-    until(&|screen| screen.contains("PID  PRIO"));
-    tmux(&["send-keys", "Home"]);
-    let sorted = until(&|screen| screen.contains("PID<"));
+        panic!("not seen within 10 s:\n{}", self.tmux(&["capture-pane", "-p"]));
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+/// In a terminal: keys change the view, q ends it and the terminal is as before.
+#[test]
+fn the_live_view_answers_to_keys() {
+    let terminal = Terminal::open("io");
+    terminal.keys(&[&format!("{} io -d 0.5", tool::kpidstat().display()), "Enter"]);
+    terminal.until(&|screen| {
+        screen.contains("TID  PRIO") && screen.contains("IO>") && screen.contains("q: quit")
+    });
+    terminal.keys(&["p"]);
+    terminal.until(&|screen| screen.contains("PID  PRIO"));
+    terminal.keys(&["Home"]);
+    let sorted = terminal.until(&|screen| screen.contains("PID<"));
     let ids: Vec<u32> =
         sorted.lines().skip(3).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
     assert!(ids.len() > 5 && ids.is_sorted(), "{sorted}");
-    tmux(&["send-keys", "r"]);
-    until(&|screen| screen.contains("PID>"));
-    tmux(&["send-keys", "o"]);
-    tmux(&["send-keys", "a"]);
-    until(&|screen| screen.contains("Total DISK READ") && !screen.contains("kthreadd"));
-    tmux(&["send-keys", "q"]);
-    tmux(&["send-keys", "echo still $((40+2)) here", "Enter"]);
-    let after = until(&|screen| screen.contains("still 42 here"));
+    terminal.keys(&["r"]);
+    terminal.until(&|screen| screen.contains("PID>"));
+    terminal.keys(&["o"]);
+    terminal.keys(&["a"]);
+    terminal.until(&|screen| screen.contains("Total DISK READ") && !screen.contains("kthreadd"));
+    terminal.keys(&["q"]);
+    terminal.keys(&["echo still $((40+2)) here", "Enter"]);
+    let after = terminal.until(&|screen| screen.contains("still 42 here"));
     assert!(!after.contains("Total DISK"), "{after}");
-    tmux(&["kill-server"]);
+}
+
+/// iotop's key i, for a thread and for a process; util-linux says what became of it.
+#[test]
+fn the_key_i_sets_io_priorities() {
+    struct Ended(Child);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+    let load = Ended(Command::new("sleep").arg("60").spawn().expect("sleep"));
+    let pid = load.0.id().to_string();
+    let now = || {
+        let output = Command::new("ionice").args(["-p", &pid]).output().expect("ionice of util-linux");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let terminal = Terminal::open("ionice");
+    let shown = |text: &str| drop(terminal.until(&|screen| screen.contains(text)));
+    terminal.keys(&[&format!("{} io -d 0.5 -p {pid}", tool::kpidstat().display()), "Enter"]);
+    shown("TID  PRIO");
+    terminal.keys(&["i"]);
+    shown("TID to ionice:");
+    terminal.keys(&[&pid, "Enter"]);
+    shown("I/O priority class:  Real-time  Best-effort  Idle");
+    terminal.keys(&["Right", "Enter"]);
+    shown("Current DISK READ");
+    shown(" idle ");
+    assert_eq!(now(), "idle");
+    terminal.keys(&["p"]);
+    shown("PID  PRIO");
+    terminal.keys(&["i"]);
+    shown("PID to ionice:");
+    terminal.keys(&[&pid, "Enter"]);
+    shown("I/O priority class:");
+    terminal.keys(&["l", "Enter"]);
+    shown("I/O priority data (0-7):");
+    terminal.keys(&["6", "Enter"]);
+    shown(" be/6 ");
+    assert_eq!(now(), "best-effort: prio 6");
+    terminal.keys(&["i"]);
+    shown("PID to ionice:");
+    terminal.keys(&["1", "Enter"]);
+    // Only what is shown can be chosen.
+    shown("Invalid process id!");
+    terminal.keys(&["q"]);
+    shown("Current DISK READ");
+    terminal.keys(&["q"]);
+    terminal.until(&|screen| !screen.contains("DISK"));
+    assert_eq!(now(), "best-effort: prio 6");
+}
+
+/// iotop looks again at any key that means nothing else; the next table would come in minutes.
+#[test]
+fn any_other_key_takes_a_sample() {
+    let mut load = Load::start();
+    let pid = load.child.id().to_string();
+    let terminal = Terminal::open("sample");
+    terminal.keys(&[&format!("{} io -a -k -d 600 -P -p {pid}", tool::kpidstat().display()), "Enter"]);
+    let row = |screen: &str| rows_with(screen, &pid).first().map(|row| kib(row, 5));
+    terminal.until(&|screen| row(screen) == Some(0.0));
+    load.write([100, 1, 1]);
+    load.wait();
+    terminal.keys(&["Space"]);
+    terminal.until(&|screen| row(screen).is_some_and(|written| written >= 400.0));
+    terminal.keys(&["q"]);
 }

@@ -1,8 +1,14 @@
 //! Bytes and packets of every process where namespaces, age, ends and losses matter, against workloads that know what they
 //! moved; `kernel_paths` has the ways to move them. Needs root; nothing is skipped.
 
-use pidstat_tests::traffic::{self as bench, Bench, Report};
-use pidstat_user::kernel::net::Options;
+use pidstat_tests::{
+    owners,
+    traffic::{self as bench, Bench, Report},
+};
+use pidstat_user::{
+    kernel::net::{Options, PidNamespace},
+    sample::{NetChoice, Traffic},
+};
 
 const FAMILIES: [&str; 3] = ["4", "6", "mapped"];
 
@@ -46,7 +52,6 @@ fn sockets_older_than_the_tool() {
 
 #[test]
 fn a_reader_in_a_pid_namespace_sees_its_own_numbers() {
-    use pidstat_user::kernel::net::PidNamespace;
     let mut load = bench::Load::start(&["old", "4", "pidns"]);
     assert_eq!(load.line(), "ready");
     let mut bench = Bench::open_in(PidNamespace { level: 1, inum: load.pid_namespace() }, Options::default());
@@ -131,26 +136,80 @@ fn samples_carry_the_traffic_of_living_and_ended_processes() {
 }
 
 #[test]
-fn a_full_flow_map_is_counted() {
-    let mut bench = Bench::open(Options { flows: 16, ..Options::default() });
-    let reports = bench.run_unseen(&["udp-churn", "4"]);
-    bench.collect();
-    let sent: u64 = reports.iter().map(|r: &Report| r.tx).sum();
-    let counted: u64 = reports.iter().map(|r| bench.traffic(r.pid).tx_bytes).sum();
-    assert!(bench.losses.flow_insert_failed > 0 && counted < sent, "{counted} of {sent}, {:?}", bench.losses);
-    // Other processes of the machine lose by it as well.
-    assert!(bench.net.lost().tx_bytes >= sent - counted, "{:?}", bench.net.lost());
+fn watchers_beside_each_other_take_no_connections_from_their_processes() {
+    for other in [NetChoice::Sampled, NetChoice::Tracepoint] {
+        owners::told_beside_another([NetChoice::Sampled, other], "many", 4)
+            .unwrap_or_else(|why| panic!("beside {}: {why}", other.name()));
+    }
 }
 
 #[test]
-fn a_full_ring_is_counted() {
+fn subflows_belong_to_who_uses_the_mptcp_socket() {
+    owners::of_subflows(NetChoice::Tracepoint).unwrap();
+}
+
+/// What is in the row of what had no room.
+fn overflow(bench: &Bench) -> Traffic {
+    let row = bench.net.owners().find(|owner| owner.comm.as_bytes() == b"[overflow]");
+    row.map(|row| row.traffic).unwrap_or_default()
+}
+
+#[test]
+fn what_a_full_flow_map_has_no_room_for_is_a_row() {
+    for unix in [false, true] {
+        let mut bench = Bench::open(Options { flows: 16, unix, ..Options::default() });
+        let reports = bench.run_unseen(&["udp-churn", "4"]);
+        bench.collect();
+        let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+        let counted = reports.iter().map(|r| bench.traffic(r.pid)).fold([0; 4], |sum, one| {
+            let one = [one.tx_bytes, one.rx_bytes, one.tx_packets, one.rx_packets];
+            std::array::from_fn(|at| sum[at] + one[at])
+        });
+        let moved = [sum(|r| r.tx), sum(|r| r.rx), sum(|r| r.tx_messages), sum(|r| r.rx_messages)];
+        assert!(bench.losses.flow_insert_failed > 0 && counted[0] < moved[0], "{counted:?} of {moved:?}");
+        let row = overflow(&bench);
+        let row = [row.tx_bytes, row.rx_bytes, row.tx_packets, row.rx_packets];
+        // Other processes of the machine have their part in it.
+        for at in 0..4 {
+            assert!(counted[at] + row[at] >= moved[at], "{counted:?} and {row:?} of {moved:?}");
+        }
+        let mut rows = Vec::new();
+        bench.net.connections(0, &mut rows);
+        let shown: Vec<_> = rows
+            .iter()
+            .filter(|one| one.user.comm.as_bytes() == b"[overflow]")
+            .map(|one| one.moved)
+            .collect();
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!([shown[0].tx_bytes, shown[0].rx_bytes], [row[0], row[1]]);
+        assert_eq!([shown[0].tx_packets(), shown[0].rx_packets()], [row[2], row[3]]);
+    }
+}
+
+#[test]
+fn what_the_ring_has_no_room_for_goes_where_flows_are() {
     let mut bench = Bench::open(Options { ring_bytes: 4096, ..Options::default() });
+    for round in 0..2 {
+        let reports = bench.run_unseen(&["short", "4"]);
+        bench.collect();
+        bench.compare(&format!("round {round}"), &reports);
+        bench.nothing_lost();
+        let (used, _) = bench.net.fill_of_flows();
+        assert!(used < 1000, "{used} flows are left of the records");
+    }
+}
+
+#[test]
+fn what_neither_has_room_for_is_a_row() {
+    let mut bench = Bench::open(Options { ring_bytes: 4096, flows: 16, ..Options::default() });
     let reports = bench.run_unseen(&["short", "4"]);
     bench.collect();
     let sent: u64 = reports.iter().map(|r| r.tx).sum();
     let counted: u64 = reports.iter().map(|r| bench.traffic(r.pid).tx_bytes).sum();
     assert!(bench.losses.ring_full > 0 && counted < sent, "{counted} of {sent}, {:?}", bench.losses);
-    assert!(bench.net.lost().tx_bytes >= sent - counted, "{:?}", bench.net.lost());
+    let row = overflow(&bench);
+    assert!(counted + row.tx_bytes >= sent && row.tx_packets > 0, "{counted} and {row:?} of {sent}");
+    assert_eq!(row.tx_bytes, bench.net.lost().inet.tx_bytes);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod plot;
 mod query;
 mod record;
 mod results;
+mod share;
 mod sockets;
 mod switching;
 mod table;
@@ -19,16 +20,21 @@ mod table;
 use crate::command::{self, output, say};
 use anyhow::{Result, bail};
 use arena::Population;
-use contender::{Contender, Field, Reports};
+use contender::{Contender, Field, Reports, URDW};
 use measure::{Run, Walk};
 use page::Page;
 use results::Results;
+use share::Share;
 use std::{
+    fmt::Display,
     fs,
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
+
+/// Whoever takes longer for one run is left out from then on.
+const LONGEST: Duration = Duration::from_secs(100);
 
 /// Where the whole bench leaves its results.
 const DOC: &str = "pidstat-user/docs/bench.md";
@@ -36,6 +42,9 @@ const DOC: &str = "pidstat-user/docs/bench.md";
 /// One population, and what is measured there.
 struct Station {
     population: Population,
+    /// Its share of the time.
+    seconds: u64,
+    /// The most rounds.
     rounds: usize,
     /// Samples of our own program after the first report, and of others.
     samples: (usize, usize),
@@ -70,32 +79,44 @@ fn hasty(who: &Contender) -> bool {
     who.own || who.reports != Reports::Tu
 }
 
-const QUICK: [Station; 4] = [
+const QUICK: [Station; 5] = [
     Station {
         population: Population::Processes(100),
+        seconds: 15,
         rounds: 1,
-        samples: (3, 3),
-        who: sysstat,
+        samples: (2, 2),
+        who: |who| sysstat(who) && who.reports == Reports::Urdw,
         calls: nobody,
     },
     Station {
         population: Population::Processes(1_000),
+        seconds: 50,
         rounds: 2,
         samples: (4, 3),
         who: swift,
-        calls: |who| sysstat(who) && who.reports == Reports::Urdw,
+        calls: |who| who.name.ends_with(URDW),
     },
     Station {
         population: Population::Processes(10_000),
+        seconds: 35,
         rounds: 1,
         samples: (3, 2),
-        who: |who| swift(who) && hasty(who),
+        who: |who| swift(who) && who.reports == Reports::Urdw,
+        calls: nobody,
+    },
+    Station {
+        population: Population::Processes(30_000),
+        seconds: 25,
+        rounds: 1,
+        samples: (3, 1),
+        who: |who| who.name.ends_with(URDW),
         calls: nobody,
     },
     Station {
         population: Population::Threads(10_000),
+        seconds: 15,
         rounds: 1,
-        samples: (3, 3),
+        samples: (3, 2),
         who: |who| sysstat(who) && who.reports == Reports::Tu,
         calls: nobody,
     },
@@ -104,6 +125,7 @@ const QUICK: [Station; 4] = [
 const WHOLE: [Station; 5] = [
     Station {
         population: Population::Processes(100),
+        seconds: 160,
         rounds: 2,
         samples: (10, 4),
         who: everyone,
@@ -111,6 +133,7 @@ const WHOLE: [Station; 5] = [
     },
     Station {
         population: Population::Processes(1_000),
+        seconds: 280,
         rounds: 3,
         samples: (10, 4),
         who: everyone,
@@ -118,6 +141,7 @@ const WHOLE: [Station; 5] = [
     },
     Station {
         population: Population::Processes(10_000),
+        seconds: 220,
         rounds: 2,
         samples: (10, 3),
         who: hasty,
@@ -125,6 +149,7 @@ const WHOLE: [Station; 5] = [
     },
     Station {
         population: Population::Processes(30_000),
+        seconds: 200,
         rounds: 2,
         samples: (10, 2),
         who: at_the_edge,
@@ -132,6 +157,7 @@ const WHOLE: [Station; 5] = [
     },
     Station {
         population: Population::Threads(10_000),
+        seconds: 150,
         rounds: 3,
         samples: (10, 3),
         who: |who| sysstat(who) && who.reports != Reports::U,
@@ -139,17 +165,17 @@ const WHOLE: [Station; 5] = [
     },
 ];
 
-/// Measures one part of the bench, quickly if asked to.
-type Play = fn(&Path, bool) -> Result<Page>;
+/// Measures one part of the bench in its share of the time.
+type Play = fn(&Path, &Share) -> Result<Page>;
 
-/// Parts that stand for themselves, with what `--only` calls them.
-const PAGES: [(&str, Play); 6] = [
-    ("network", network::play),
-    ("sockets", sockets::play),
-    ("sched", switching::sched),
-    ("latency", switching::latency),
-    ("lives", lives::play),
-    ("soak", lives::soak),
+/// Parts that stand for themselves, with what `--only` calls them and their seconds in a quick bench and in a whole one.
+const PAGES: [(&str, Play, (u64, u64)); 6] = [
+    ("network", network::play, (40, 620)),
+    ("sockets", sockets::play, (15, 45)),
+    ("sched", switching::sched, (10, 70)),
+    ("latency", switching::latency, (20, 180)),
+    ("lives", lives::play, (20, 85)),
+    ("soak", lives::soak, (10, 70)),
 ];
 
 /// Measures, prints the table, and keeps it in the documentation unless `quick`. With `only`, the contenders whose name has
@@ -169,51 +195,52 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
         .contenders
         .retain(|contender| only.is_none_or(|only| !apart.contains(&only) && contender.name.contains(only)));
     let began = Instant::now();
-    let deadline = began + Duration::from_secs(if quick { 270 } else { 38 * 60 });
+    let so_far =
+        |what: &dyn Display| say(format_args!("bench: {what} ({} s so far)", began.elapsed().as_secs()));
     let mut results = Results { missing: field.absent.clone(), ..Results::default() };
     let stations: &[Station] = if quick { &QUICK } else { &WHOLE };
     let stations: Vec<&Station> =
         stations.iter().filter(|station| at.is_none_or(|at| station.population.size() == at)).collect();
-    // First, while there is time for certain.
-    for (name, play) in PAGES {
-        if at.is_some() || only.is_some_and(|only| only != name) {
-            continue;
-        }
-        say(format_args!("bench: {name} ({} s so far)", began.elapsed().as_secs()));
-        match play(&field.kpidstat, quick) {
-            Ok(page) => {
-                results.missing.extend(page.absent.iter().cloned());
-                results.pages.push(page);
-            }
-            Err(why) => results.missing.push((name.to_owned(), format!("{why:#}"))),
-        }
+    for station in stations.iter().filter(|_| !field.contenders.is_empty()) {
+        so_far(&station.population);
+        measure_at(station, &field, quick, &mut results)?;
     }
     let queries = at.is_none_or(|at| at == query::POPULATION.size());
     if queries && only.is_none_or(|only| only == "query") {
-        say("bench: queries of the process tree");
-        match query::play(&field.kpidstat, if quick { 3 } else { 7 }) {
+        so_far(&"queries of the process tree");
+        match query::play(&field.kpidstat, if quick { 1 } else { 7 }) {
             Ok(answers) => results.answers = answers,
             Err(why) => results.missing.push(("queries".to_owned(), format!("{why:#}"))),
         }
     }
     if queries && only.is_none_or(|only| only == "record") {
-        say("bench: recordings of the process tree");
-        match record::play(&field.kpidstat, if quick { 1 } else { 3 }) {
+        so_far(&"recordings of the process tree");
+        match record::play(&field.kpidstat, quick) {
             Ok(recordings) => results.recordings = recordings,
             Err(why) => results.missing.push(("recordings".to_owned(), format!("{why:#}"))),
         }
     }
     // `--only plot` is about these alone.
     if !part || (only == Some("plot") && at.is_none()) {
-        say("bench: plots");
-        match plot::measure(&field.kpidstat) {
+        so_far(&"plots");
+        match plot::measure(&field.kpidstat, quick) {
             Ok(plots) => results.plots = plots,
             Err(why) => results.missing.push(("plots".to_owned(), format!("{why:#}"))),
         }
     }
-    for station in stations.iter().filter(|_| !field.contenders.is_empty()) {
-        say(format_args!("bench: {} ({} s so far)", station.population, began.elapsed().as_secs()));
-        measure_at(station, &field, deadline, &mut results)?;
+    for (name, play, seconds) in PAGES {
+        if at.is_some() || only.is_some_and(|only| only != name) {
+            continue;
+        }
+        so_far(&name);
+        let share = Share::of(if quick { seconds.0 } else { seconds.1 }, quick);
+        match play(&field.kpidstat, &share) {
+            Ok(page) => {
+                results.missing.extend(page.absent.iter().cloned());
+                results.pages.push(page);
+            }
+            Err(why) => results.missing.push((name.to_owned(), format!("{why:#}"))),
+        }
     }
     let mut bars = if part { Vec::new() } else { bars::judge(&results, &field.contenders) };
     bars.extend(results.pages.iter_mut().flat_map(|page| std::mem::take(&mut page.bars)));
@@ -234,19 +261,19 @@ pub fn bench(quick: bool, only: Option<&str>, at: Option<usize>) -> Result<()> {
 }
 
 /// Measures at one population. What fails is noted by name; the others go on.
-fn measure_at(station: &Station, field: &Field, deadline: Instant, results: &mut Results) -> Result<()> {
+fn measure_at(station: &Station, field: &Field, quick: bool, results: &mut Results) -> Result<()> {
     let contenders = &field.contenders;
+    let share = Share::of(station.seconds, quick);
     let said = arena::within(station.population, false, |out| {
         let mut walk = Walk::new();
         let mut failed = vec![false; contenders.len()];
-        for _ in 0..station.rounds {
+        for _ in share.rounds(station.rounds) {
             for (number, contender) in contenders.iter().enumerate() {
-                let left = deadline.saturating_duration_since(Instant::now());
                 if !(station.who)(contender) || failed[number] {
                     continue;
                 }
                 let samples = if contender.own { station.samples.0 } else { station.samples.1 };
-                match measure::run(contender, samples, &mut walk, left.min(Duration::from_secs(200))) {
+                match measure::run(contender, samples, &mut walk, LONGEST) {
                     Ok(run) => writeln!(
                         out,
                         "run\t{number}\t{}\t{}\t{}\t{}\t{}",

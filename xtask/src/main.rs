@@ -77,7 +77,7 @@ enum Verb {
         #[arg(long)]
         quick: bool,
         /// Only those whose name has this in it; nothing is judged, nothing is written.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         only: Option<String>,
         /// Only where there are so many processes or threads.
         #[arg(long, value_name = "NUMBER")]

@@ -14,6 +14,9 @@ use std::{
 /// Procpath, which the tests compare with: this version and no other.
 pub const PROCPATH: &str = "Procpath==1.15.1";
 
+/// Reads Parquet; of any version.
+pub const DUCKDB: &str = "duckdb";
+
 /// The path of a program in the environment, after installing what brings it. `python3` stands for the interpreter that
 /// can import the package. A requirement is a name, or a name with `==` and a version.
 ///
@@ -49,8 +52,15 @@ pub fn program(requirement: &str, program: &str) -> Result<PathBuf> {
     };
     if !there(&dir) {
         say(format_args!("pip install {requirement}"));
-        run(quiet(Command::new(dir.join("bin/pip")).args(["install", "--quiet", requirement])))
-            .with_context(|| format!("{requirement} from PyPI"))?;
+        // The program pip knows where the environment was made, not where it may have been copied to.
+        run(quiet(Command::new(dir.join("bin/python3")).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            requirement,
+        ])))
+        .with_context(|| format!("{requirement} from PyPI"))?;
     }
     Ok(dir.join("bin").join(program))
 }

@@ -119,7 +119,8 @@ pub fn for_tests() -> Result<()> {
     for unpacked in UNPACKED {
         unpacked.ensure()?;
     }
-    pypi::program(pypi::PROCPATH, "procpath").map(|_| ())
+    pypi::program(pypi::PROCPATH, "procpath")?;
+    pypi::program(pypi::DUCKDB, "python3").map(|_| ())
 }
 
 /// Calls [`setup`] if the kernel side could not be built without it.

@@ -120,7 +120,15 @@ fn suite(names: &[String], options: &[&str]) -> Result<Tally> {
     if names.is_empty() {
         bail!("there is none in tests/suites");
     }
-    run(cargo("build").args(["--quiet", "--package", "pidstat-user", "--bin", "kpidstat"]))?;
+    run(cargo("build").args([
+        "--quiet",
+        "--package",
+        "pidstat-user",
+        "--bin",
+        "kpidstat",
+        "--features",
+        "parquet",
+    ]))?;
     let mut test = cargo("test");
     test.args(["--package", "pidstat-tests", "--no-fail-fast"]);
     for name in names {

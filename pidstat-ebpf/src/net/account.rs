@@ -2,11 +2,11 @@
 
 use crate::{
     load::add,
-    maps::{FLOWS, Loss, lost},
+    maps::{FLOWS, Loss, uncounted},
     owner::Process,
-    socket::claim,
+    socket::{AF_UNIX, claim},
 };
-use pidstat_common::net::{FlowCounters, FlowKey, SockCounters, SockName};
+use pidstat_common::net::{FlowCounters, FlowKey, SockCounters, SockName, Uncounted};
 
 /// What one call moved.
 #[derive(Clone, Copy, Default)]
@@ -19,6 +19,15 @@ pub struct Moved {
     pub tx_messages: u64,
     /// Messages received.
     pub rx_messages: u64,
+}
+
+impl Moved {
+    /// The same as what nobody is charged with.
+    #[inline(always)]
+    pub fn uncounted(self) -> Uncounted {
+        let Moved { tx_bytes, rx_bytes, tx_messages, rx_messages } = self;
+        Uncounted { tx_bytes, rx_bytes, tx_messages, rx_messages, ..Uncounted::default() }
+    }
 }
 
 /// Charges `moved` to the running process.
@@ -50,7 +59,7 @@ unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
     // deleted only after their socket.
     unsafe {
         let cookie = (*counters).cookie;
-        let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 };
+        let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, kind: 0 };
         if let Some(found) = FLOWS.get_ptr_mut(key) {
             return add_to(found, moved);
         }
@@ -69,9 +78,7 @@ unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
         }
         match FLOWS.get_ptr_mut(key) {
             Some(found) => add_to(found, moved),
-            None => {
-                lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages)
-            }
+            None => no_room((*counters).name.family == AF_UNIX, moved),
         }
     }
 }
@@ -118,8 +125,15 @@ pub unsafe fn charge_flow(key: &FlowKey, counters: *const SockCounters, moved: M
                 return add_to(found, moved);
             }
         }
-        lost(Loss::FlowInsert, moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
+        // Breakpoints see no UNIX sockets.
+        no_room(false, moved);
     }
+}
+
+/// Counts what has no flow to go to.
+#[inline(always)]
+fn no_room(unix: bool, moved: Moved) {
+    uncounted(Loss::FlowInsert, unix, moved.uncounted());
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use crate::{
     maps::OUTBOX,
     owner::Process,
     sequence,
-    socket::{Socket, claim, no_storage},
+    socket::{Socket, claim, no_storage, state},
     turn,
 };
 use aya_ebpf::{
@@ -77,17 +77,21 @@ pub unsafe fn ps_files(ctx: *mut TaskFile) -> i32 {
             return 0;
         }
         let tcp = sk.tcp();
-        if tcp.is_null() || !sk.was_connected(tcp) {
+        if tcp.is_null() {
+            return 0;
+        }
+        let listens = sk.state() == state::LISTEN;
+        if !listens && !sk.was_connected(tcp) {
             return 0;
         }
         let known = !sk.find().is_null();
         let counters = sk.find_or(|| sk.older(tcp, true));
         if counters.is_null() {
-            no_storage(0, 0, 0);
+            no_storage();
             return 0;
         }
         claim(counters, &Process::of(task));
-        if !known && sequence::followed() {
+        if !known && !listens && sequence::followed() {
             sequence::begin_late(sk, tcp, counters);
         }
         0
@@ -116,7 +120,7 @@ pub unsafe fn ps_unaccepted(ctx: *mut Tcp) -> i32 {
         let known = !sk.find().is_null();
         let counters = sk.find_or(|| sk.older(tcp, true));
         if counters.is_null() {
-            no_storage(0, 0, 0);
+            no_storage();
         } else if !known && sequence::followed() {
             sequence::begin_late(sk, tcp, counters);
         }
@@ -167,6 +171,10 @@ unsafe fn put(sk: Socket, counters: *mut SockCounters, place: *mut u8) -> usize 
         if fold == (*counters).shipped {
             *place.cast::<u64>() = (*counters).cookie;
             return size_of::<u64>();
+        }
+        if tcp.is_null() {
+            // What a socket is called that was closed and still lies there is what it was called last.
+            sk.describe(&raw mut (*counters).name);
         }
         let record = place.cast::<SockRecord>();
         *record = SockRecord::default();

@@ -1,9 +1,10 @@
 //! A TCP socket from its first state to its last: owner, baselines, final record.
 
 use crate::{
+    accept,
     load::{Ptr, load, offset, swap_if},
-    maps::{Loss, closed, lost},
-    owner::Process,
+    maps::{FLOWS, Loss, closed, uncounted},
+    owner::{Process, in_kernel_thread},
     sequence,
     socket::{Socket, claim, no_storage, state},
 };
@@ -15,8 +16,8 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use core::{ffi::c_void, ptr::read_volatile};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters,
-    SockRecord,
+    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, FINAL_WHOLE, FLOW_FINAL, FlowCounters, FlowKey, SOCK_ACTIVE,
+    SOCK_BASED, SOCK_CLOSED, SOCK_FINAL, SockCounters, SockRecord, Uncounted,
 };
 
 /// Sequence number of the first byte the peer sent, while no FIN arrived.
@@ -52,7 +53,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
             state::SYN_SENT => {
                 let counters = sk.find_or(SockCounters::default);
                 if counters.is_null() {
-                    no_storage(0, 0, 0);
+                    no_storage();
                     return 0;
                 }
                 if (*counters).flags & SOCK_CLOSED != 0 {
@@ -62,15 +63,25 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                 // The port comes later.
                 sk.describe(&raw mut (*counters).name);
                 // Its sequence numbers are not the application's, which could not be told from them on the other side.
-                if !sequence::sampled() || !sk.has_upper_layer(tcp) {
+                // Nor is a subflow of MPTCP that the kernel adds to a connection its own.
+                if !sk.has_upper_layer(tcp) || !sequence::sampled() && !in_kernel_thread() {
                     claim(counters, &Process::current());
                 }
+            }
+            // In the caller's context. What nobody accepts is this process' own.
+            state::LISTEN => {
+                let counters = sk.find_or(SockCounters::default);
+                if counters.is_null() {
+                    no_storage();
+                    return 0;
+                }
+                claim(counters, &Process::current());
             }
             // Often in softirq on a random process: baseline only. `copied_seq` is set before the state.
             state::ESTABLISHED => {
                 let counters = sk.find_or(SockCounters::default);
                 if counters.is_null() {
-                    no_storage(0, 0, 0);
+                    no_storage();
                     return 0;
                 }
                 if old == state::SYN_SENT {
@@ -110,6 +121,7 @@ pub fn ps_state(ctx: BtfTracePointContext) -> i32 {
                     (*counters).closed_bytes_received = load(tcp, offset!(bytes_received));
                     (*counters).closed_retransmits = load(tcp, offset!(total_retrans));
                     (*counters).flags |= SOCK_CLOSED;
+                    accept::note(sk, counters);
                 }
             }
             _ => {}
@@ -143,7 +155,7 @@ unsafe fn claim_last(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
             return;
         }
         match read_volatile(&raw const (*counters).claim) {
-            CLAIM_FREE => {
+            CLAIM_FREE if !accept::is_left(sk, counters) => {
                 claim(counters, &Process::current());
             }
             // The walk over the descriptors is just writing the owner, on another CPU or below this interrupt, and may
@@ -185,10 +197,7 @@ pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
         }
         let record = bpf_ringbuf_reserve(closed(), size_of::<SockRecord>() as u64, 0).cast::<SockRecord>();
         if record.is_null() {
-            let mut unsent = SockRecord::default();
-            sk.record(counters, &raw mut unsent);
-            let segments = u64::from(unsent.segs_in) + u64::from(unsent.segs_out);
-            lost(Loss::RingFull, unsent.tx_bytes, unsent.rx_bytes, segments);
+            keep(sk, counters);
             return 0;
         }
         *record = SockRecord::default();
@@ -199,4 +208,29 @@ pub fn ps_destroy(ctx: BtfTracePointContext) -> i32 {
         bpf_ringbuf_submit(record.cast::<c_void>(), flags);
     }
     0
+}
+
+/// An empty flow; on the stack there is no room for one.
+static EMPTY: FlowCounters = FlowCounters::EMPTY;
+
+/// Keeps a final record for which the ring has no room where flows are kept.
+#[inline(always)]
+unsafe fn keep(sk: Socket, counters: *const SockCounters) {
+    // SAFETY: a full TCP socket and its storage; nobody else has an entry of this key, and its reader waits for the mark.
+    unsafe {
+        let (tx_bytes, rx_bytes, tx_packets, rx_packets) = sk.sums(counters);
+        let key = FlowKey { cookie: (*counters).cookie, start_ns: 0, tgid: 0, kind: FLOW_FINAL };
+        let empty: &FlowCounters = &EMPTY;
+        let _ = FLOWS.insert(key, empty, 0);
+        let Some(record) = FLOWS.get_ptr_mut(key) else {
+            let moved = Uncounted { tx_bytes, rx_bytes, tx_packets, rx_packets, ..Uncounted::default() };
+            return uncounted(Loss::RingFull, false, moved);
+        };
+        sk.owner(counters, &raw mut (*record).owner);
+        (*record).name = (*counters).name;
+        (*record).tx_bytes = tx_bytes;
+        (*record).rx_bytes = rx_bytes;
+        (*record).rx_messages = rx_packets;
+        swap_if(&raw mut (*record).tx_messages, 0, tx_packets | FINAL_WHOLE);
+    }
 }

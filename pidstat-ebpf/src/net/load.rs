@@ -4,7 +4,7 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use core::ptr::read_volatile;
-use pidstat_common::net::NetOffsets;
+use pidstat_common::net::{LOOKS, NetOffsets};
 
 /// Patched by the loader before the section is frozen, so the verifier knows every value in it.
 #[unsafe(no_mangle)]
@@ -64,6 +64,12 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     turns: 0,
     unix: 0,
     recv_flags: 0,
+    sk_socket: 0,
+    socket_file: 0,
+    file_cred: 0,
+    regs_call: 0,
+    registers: 0,
+    looks: [0; LOOKS],
 };
 
 /// One value of [`NET_OFFSETS`].

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use core::ffi::c_void;
 use pidstat_common::net::{
     FLOWS_MAX, FlowCounters, FlowKey, NetLosses, Outbox, PacketCounters, RING_BYTES, SeqCounters,
-    SockCounters, SockRecord, Turn,
+    SockCounters, SockRecord, Turn, Uncounted,
 };
 
 /// Per socket, freed with it; no size limit.
@@ -81,9 +81,15 @@ pub enum Loss {
     NoBaseline,
 }
 
-/// Counts a loss and how much went uncounted by it.
+/// Counts a loss by which nothing went uncounted that is known.
 #[inline(always)]
-pub fn lost(what: Loss, tx_bytes: u64, rx_bytes: u64, packets: u64) {
+pub fn lost(what: Loss) {
+    uncounted(what, false, Uncounted::default());
+}
+
+/// Counts a loss and how much went uncounted by it; `unix` says of what sockets.
+#[inline(always)]
+pub fn uncounted(what: Loss, unix: bool, moved: Uncounted) {
     let Some(losses) = LOSSES.get_ptr_mut(0) else { return };
     // SAFETY: `losses` points to the array's only value, which lives as long as the map.
     unsafe {
@@ -96,8 +102,12 @@ pub fn lost(what: Loss, tx_bytes: u64, rx_bytes: u64, packets: u64) {
             Loss::NoBaseline => &raw mut (*losses).no_baseline,
         };
         add(site, 1);
-        add(&raw mut (*losses).tx_bytes, tx_bytes);
-        add(&raw mut (*losses).rx_bytes, rx_bytes);
-        add(&raw mut (*losses).packets, packets);
+        let sum = if unix { &raw mut (*losses).unix } else { &raw mut (*losses).inet };
+        add(&raw mut (*sum).tx_bytes, moved.tx_bytes);
+        add(&raw mut (*sum).rx_bytes, moved.rx_bytes);
+        add(&raw mut (*sum).tx_messages, moved.tx_messages);
+        add(&raw mut (*sum).rx_messages, moved.rx_messages);
+        add(&raw mut (*sum).tx_packets, moved.tx_packets);
+        add(&raw mut (*sum).rx_packets, moved.rx_packets);
     }
 }

@@ -7,6 +7,20 @@ use pidstat_common::net::{OWNER_KERNEL, Owner};
 /// `PF_KTHREAD`, include/linux/sched.h.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// Whether a task is a thread of the kernel.
+#[inline(always)]
+pub unsafe fn is_kernel_thread(task: Ptr) -> bool {
+    // SAFETY: a field of a live task, by the caller's promise.
+    unsafe { load::<u32>(task, offset!(task_flags)) & PF_KTHREAD != 0 }
+}
+
+/// Whether a thread of the kernel runs this program.
+#[inline(always)]
+pub fn in_kernel_thread() -> bool {
+    // SAFETY: the helper takes nothing and returns the running task.
+    unsafe { is_kernel_thread(bpf_get_current_task_btf() as Ptr) }
+}
+
 /// A process, cheap enough to make on every call.
 #[derive(Clone, Copy)]
 pub struct Process {
@@ -56,12 +70,24 @@ impl Process {
             (*out).tgid = self.tgid;
             (*out).pid = self.pid_here();
             (*out).uid = load(cred, offset!(cred_uid));
-            let kernel = load::<u32>(self.leader, offset!(task_flags)) & PF_KTHREAD != 0;
-            (*out).flags = if kernel { OWNER_KERNEL } else { 0 };
+            (*out).flags = if is_kernel_thread(self.leader) { OWNER_KERNEL } else { 0 };
             let comm = (&raw mut (*out).comm).cast::<u64>();
             *comm = load(self.leader, offset!(task_comm));
             *comm.add(1) = load(self.leader, offset!(task_comm) + 8);
         }
+    }
+
+    /// Whether a task is its leader.
+    #[inline(always)]
+    pub fn is_led_by(&self, task: Ptr) -> bool {
+        self.leader == task
+    }
+
+    /// Address of its leader's credentials.
+    #[inline(always)]
+    pub unsafe fn credentials(&self) -> u64 {
+        // SAFETY: a field of a live task.
+        unsafe { load(self.leader, offset!(task_real_cred)) }
     }
 
     /// Its number in the reader's PID namespace, 0 if it has none there.

@@ -2,7 +2,7 @@
 
 use crate::{
     load::add,
-    maps::{Loss, PACKETS, lost},
+    maps::{Loss, PACKETS, uncounted},
     traffic::TCP,
 };
 use aya_ebpf::{
@@ -12,7 +12,7 @@ use aya_ebpf::{
     macros::cgroup_skb,
     programs::SkBuffContext,
 };
-use pidstat_common::net::PacketCounters;
+use pidstat_common::net::{PacketCounters, Uncounted};
 
 /// Bytes of a UDP header: of all protocols only UDP hands several packets over as one.
 const UDP_HEADER: u64 = 8;
@@ -68,7 +68,11 @@ unsafe fn count(ctx: &SkBuffContext, sent: bool) {
                 let _ = PACKETS.insert(cookie, PacketCounters::default(), 1);
                 match PACKETS.get_ptr_mut(cookie) {
                     Some(made) => made,
-                    None => return lost(Loss::PacketInsert, 0, 0, packets),
+                    None => {
+                        let (tx_packets, rx_packets) = if sent { (packets, 0) } else { (0, packets) };
+                        let moved = Uncounted { tx_packets, rx_packets, ..Uncounted::default() };
+                        return uncounted(Loss::PacketInsert, false, moved);
+                    }
                 }
             }
         };

@@ -23,7 +23,7 @@ fn probe<T: Copy + Default>(base: Ptr, at: u32) -> T {
 /// The flow of the running process through a socket.
 #[inline(always)]
 fn key(cookie: u64, process: &Process) -> FlowKey {
-    FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, pad: 0 }
+    FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, kind: 0 }
 }
 
 /// Writes what the socket is called; when it began, no breakpoint saw.
@@ -98,7 +98,7 @@ pub fn ps_k_cleanup(ctx: ProbeContext) -> u32 {
     let Some(turn) = TURNS.get_ptr_mut(cookie) else {
         // What came with a SYN may be read before the connection is made; the next read counts it too.
         if state != state::SYN_RECV {
-            lost(Loss::NoBaseline, 0, 0, 0);
+            lost(Loss::NoBaseline);
         }
         return 0;
     };

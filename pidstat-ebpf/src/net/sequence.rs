@@ -101,7 +101,7 @@ pub unsafe fn begin(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
     unsafe {
         let seq = find_or_make(sk);
         if seq.is_null() {
-            return no_storage(0, 0, 0);
+            return no_storage();
         }
         // Data may be under way already: fast open sends it with the SYN.
         let acked: u64 = load(tcp, offset!(bytes_acked));
@@ -124,7 +124,7 @@ pub unsafe fn begin_late(sk: Socket, tcp: Ptr, counters: *mut SockCounters) {
     unsafe {
         let seq = find_or_make(sk);
         if seq.is_null() {
-            return no_storage(0, 0, 0);
+            return no_storage();
         }
         let ended =
             !matches!(sk.state(), state::ESTABLISHED | state::SYN_SENT | state::SYN_RECV | state::CLOSE_WAIT);

@@ -14,8 +14,9 @@ use aya_ebpf::{
 };
 use core::{ffi::c_void, ptr};
 use pidstat_common::net::{
-    CLAIM_FREE, CLAIM_READY, CLAIM_WRITING, SOCK_ACTIVE, SOCK_BASED, SOCK_CLOSED, SOCK_INNER, SOCK_OLDER,
-    SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER, UPPER_TLS,
+    CLAIM_FREE, CLAIM_LEFT, CLAIM_READY, CLAIM_WRITING, OWNER_ACCEPTED, Owner, SOCK_ACTIVE, SOCK_BASED,
+    SOCK_CLOSED, SOCK_INNER, SOCK_OLDER, SockCounters, SockName, SockRecord, UPPER_MPTCP, UPPER_OTHER,
+    UPPER_TLS,
 };
 
 /// `TCP_ESTABLISHED` and the others, include/net/tcp_states.h.
@@ -216,15 +217,49 @@ impl Socket {
         }
     }
 
-    /// Fills a record; owner only if it is complete.
+    /// Writes its owner, only if that is complete; else who accepted it, if that is known.
+    #[inline(always)]
+    pub unsafe fn owner(self, counters: *const SockCounters, out: *mut Owner) {
+        // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
+        unsafe {
+            match ptr::read_volatile(&raw const (*counters).claim) {
+                CLAIM_READY => *out = (*counters).owner,
+                CLAIM_FREE | CLAIM_LEFT if (*counters).owner.start_ns != 0 => {
+                    (*out).start_ns = (*counters).owner.start_ns;
+                    (*out).flags = OWNER_ACCEPTED;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The same of the MPTCP socket that a subflow belongs to, whose `struct socket` it was given.
+    #[inline(always)]
+    unsafe fn parent_owner(self, out: *mut Owner) {
+        // SAFETY: pointer fields, checked for NULL; `out` by the caller's promise.
+        unsafe {
+            let socket: Ptr = load(self.0 as Ptr, offset!(sk_socket));
+            if socket.is_null() {
+                return;
+            }
+            let parent = Socket(load(socket, offset!(socket_sk)));
+            if parent.0.is_null() {
+                return;
+            }
+            let counters = parent.find();
+            if !counters.is_null() {
+                parent.owner(counters, out);
+            }
+        }
+    }
+
+    /// Fills a record.
     #[inline(always)]
     pub unsafe fn record(self, counters: *const SockCounters, out: *mut SockRecord) {
         // SAFETY: `counters` is the socket's storage, `out` by the caller's promise valid for writes.
         unsafe {
             (*out).cookie = (*counters).cookie;
-            if ptr::read_volatile(&raw const (*counters).claim) == CLAIM_READY {
-                (*out).owner = (*counters).owner;
-            }
+            self.owner(counters, &raw mut (*out).owner);
             (*out).name = (*counters).name;
             self.describe(&raw mut (*out).name);
             (*out).tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
@@ -245,11 +280,33 @@ impl Socket {
                         [b'm', b'p', b't', b'c'] => UPPER_MPTCP,
                         _ => UPPER_OTHER,
                     };
+                    if (*out).owner.tgid == 0 && (*out).upper == UPPER_MPTCP {
+                        self.parent_owner(&raw mut (*out).owner);
+                    }
                 } else if sequence::sampled() {
                     ((*out).tx_bytes, (*out).rx_bytes) = sequence::moved(self, tcp, counters);
                 }
                 stream(tcp, counters, out);
             }
+        }
+    }
+
+    /// Its owner's bytes and its segments, sent and received each.
+    #[inline(always)]
+    pub unsafe fn sums(self, counters: *const SockCounters) -> (u64, u64, u64, u64) {
+        // SAFETY: `counters` is the socket's storage.
+        unsafe {
+            let mut tx_bytes = ptr::read_volatile(&raw const (*counters).tx_bytes);
+            let mut rx_bytes = ptr::read_volatile(&raw const (*counters).rx_bytes);
+            let tcp = self.tcp();
+            if tcp.is_null() {
+                return (tx_bytes, rx_bytes, 0, 0);
+            }
+            if sequence::sampled() && !self.has_upper_layer(tcp) {
+                (tx_bytes, rx_bytes) = sequence::moved(self, tcp, counters);
+            }
+            let (segs_in, segs_out) = self.segments(tcp, counters);
+            (tx_bytes, rx_bytes, u64::from(segs_out), u64::from(segs_in))
         }
     }
 
@@ -276,8 +333,29 @@ impl Socket {
                 sum += 2 * received - u64::from(unread(tcp));
             }
             sum += tx_bytes + rx_bytes;
-            let word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
+            let mut word = (sum as u32) ^ ((sum >> 32) as u32) ^ (self.state() as u32) << 24;
+            if tcp.is_null() {
+                word ^= self.ends();
+            }
             if word == 0 { 1 } else { word }
+        }
+    }
+
+    /// A word that changes when the socket is bound or connected to something else; no more than ports and the end of the
+    /// remote address, for IPv6 sockets too.
+    #[inline(always)]
+    unsafe fn ends(self) -> u32 {
+        let sk = self.0 as Ptr;
+        // SAFETY: fields of every full socket.
+        unsafe {
+            let ports = u32::from(load::<u16>(sk, offset!(sk_local_port))) << 16
+                | u32::from(load::<u16>(sk, offset!(sk_remote_port)));
+            let remote: u32 = if self.family() == AF_INET6 {
+                load(sk, offset!(sk_remote6) + 12)
+            } else {
+                load(sk, offset!(sk_remote4))
+            };
+            ports ^ remote.rotate_left(5)
         }
     }
 
@@ -381,8 +459,8 @@ pub unsafe fn claim(counters: *mut SockCounters, process: &Process) -> bool {
     }
 }
 
-/// Counts that a socket got no storage, and what it was needed for.
+/// Counts that a socket got no storage.
 #[inline(always)]
-pub fn no_storage(tx_bytes: u64, rx_bytes: u64, messages: u64) {
-    lost(Loss::StorageNull, tx_bytes, rx_bytes, messages);
+pub fn no_storage() {
+    lost(Loss::StorageNull);
 }

@@ -4,7 +4,7 @@ use crate::{
     account::{Moved, charge},
     life::first_byte,
     load::{Ptr, load, offset},
-    maps::{Loss, lost},
+    maps::{Loss, lost, uncounted},
     socket::{AF_UNIX, SOCK_STREAM, Socket, no_storage, state},
 };
 use pidstat_common::net::{SOCK_BASED, SockCounters};
@@ -27,7 +27,7 @@ unsafe fn count(sk: Socket, protocol: u16, moved: Moved) {
             if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) }
         });
         if counters.is_null() {
-            return no_storage(moved.tx_bytes, moved.rx_bytes, moved.tx_messages + moved.rx_messages);
+            return uncounted(Loss::StorageNull, sk.family() == AF_UNIX, moved.uncounted());
         }
         charge(counters, protocol == TCP, moved);
     }
@@ -109,7 +109,7 @@ pub unsafe fn taken(sk: Socket) {
         }
         let counters = sk.find_or(|| sk.older(tcp, false));
         if counters.is_null() {
-            return no_storage(0, 0, 0);
+            return no_storage();
         }
         let upto = sk.read_up_to(tcp);
         if (*counters).flags & SOCK_BASED == 0 {
@@ -119,7 +119,7 @@ pub unsafe fn taken(sk: Socket) {
                 (*counters).copied_seq = first_byte(tcp);
             } else {
                 (*counters).copied_seq = upto;
-                return lost(Loss::NoBaseline, 0, 0, 0);
+                return lost(Loss::NoBaseline);
             }
         }
         let delta = upto.wrapping_sub((*counters).copied_seq);

@@ -18,7 +18,7 @@ const HALF_WAY: u32 = 1 << 30;
 /// The key of an owner's flow through a socket.
 #[inline(always)]
 pub fn key(cookie: u64, owner: &Owner) -> FlowKey {
-    FlowKey { cookie, start_ns: owner.start_ns, tgid: owner.tgid, pad: 0 }
+    FlowKey { cookie, start_ns: owner.start_ns, tgid: owner.tgid, kind: 0 }
 }
 
 /// A connection begins, or is found: `tx_seq` and `rx_seq` are those of the next byte to be written and read.
@@ -37,7 +37,7 @@ pub unsafe fn begin(counters: *const SockCounters, tx_seq: u32, rx_seq: u32, end
             turn.writer = key(cookie, &(*counters).owner);
         }
         if TURNS.insert(cookie, turn, 0).is_err() {
-            lost(Loss::TurnInsert, 0, 0, 0);
+            lost(Loss::TurnInsert);
         }
     }
 }

@@ -15,11 +15,18 @@ const NAMES: [(&str, &[&str]); 5] = [
 pub(super) fn translate(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let name = arguments.first().and_then(|path| Path::new(path).file_name());
     let procpath = name == Some("procpath".as_ref());
-    if let Some((_, to)) = NAMES.iter().find(|(called, _)| name == Some((*called).as_ref())) {
-        arguments.splice(1..1, to.iter().map(Into::into));
+    if let Some((_, to)) =
+        NAMES.iter().find(|(called, to)| name == Some((*called).as_ref()) && !to.is_empty())
+    {
+        // The usage line then says what can be typed.
+        arguments.splice(0..1, std::iter::once("kpidstat").chain(to.iter().copied()).map(OsString::from));
     }
     if procpath {
         level_behind_command(&mut arguments);
+        // It has no report of its own, and its -h is not sysstat's.
+        if arguments.get(1).is_none_or(|first| first == "-h") {
+            arguments.splice(1.., [OsString::from("--help")]);
+        }
     }
     arguments
 }
@@ -58,6 +65,14 @@ mod tests {
         );
         assert_eq!(translated("procpath --logging-level=ERROR record -r 1"), "procpath record -r 1");
         assert_eq!(translated("procpath query --logging-level"), "procpath query --logging-level");
-        assert_eq!(translated("linuxprocfs.py -t"), "linuxprocfs.py csv -t");
+        assert_eq!(translated("linuxprocfs.py -t"), "kpidstat csv -t");
+    }
+
+    #[test]
+    fn procpath_alone_is_a_question_for_help() {
+        assert_eq!(translated("procpath"), "procpath --help");
+        assert_eq!(translated("procpath -h"), "procpath --help");
+        assert_eq!(translated("procpath query -h"), "procpath query -h");
+        assert_eq!(translated("kpidstat -h"), "kpidstat -h");
     }
 }

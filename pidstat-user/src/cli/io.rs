@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What was typed after `io`, or after `iotop`.
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, disable_version_flag = true, version)]
+#[command(disable_help_flag = true, disable_version_flag = true, version, display_name = "kpidstat")]
 pub struct IoArgs {
     /// Only processes or threads that do I/O
     #[arg(short = 'o', long)]

@@ -51,7 +51,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub tree: TreeArgs,
 
-    /// What FILE is; by its name if not given (.ndjson, else sqlite)
+    /// What FILE is; by its name if not given (.ndjson, .parquet, else sqlite); Parquet has the table record alone
     #[arg(long, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<RecordFormat>,
 
@@ -91,6 +91,8 @@ pub enum RecordFormat {
     Sqlite,
     /// One JSON object per sample and line.
     Ndjson,
+    /// The table `record` in groups of rows.
+    Parquet,
 }
 
 impl RecordFormat {
@@ -99,6 +101,7 @@ impl RecordFormat {
         let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
         match ending.as_deref().and_then(|ending| ending.to_str()) {
             Some("ndjson" | "jsonl") => RecordFormat::Ndjson,
+            Some("parquet") => RecordFormat::Parquet,
             _ => RecordFormat::Sqlite,
         }
     }

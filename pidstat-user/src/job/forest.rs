@@ -129,8 +129,9 @@ impl<'t> Forest<'t> {
                     hint = format!("; {name} is not read: list it with -f", name = file.name());
                 }
             });
+            let values = if number == 1 { "value" } else { "values" };
             warn(format!(
-                "a filter left {number} values out of which it could say nothing: {}{hint}",
+                "a filter left {number} {values} out of which it could say nothing: {}{hint}",
                 fault.0
             ));
         }

@@ -1,5 +1,6 @@
 //! `kpidstat io`: who reads and writes storage, as iotop shows it.
 
+mod prompt;
 mod screen;
 
 use super::terminal::{Keys, size};
@@ -20,6 +21,7 @@ use crate::{
     },
 };
 use jiff::{Timestamp, tz::TimeZone};
+use prompt::{Prompt, Step};
 use screen::{Action, Head, Screen, Taken, rows, shown};
 use std::{
     fs,
@@ -178,7 +180,11 @@ impl<'a> Job<'a> {
                     match screen.key(byte) {
                         None => continue,
                         Some(Action::Quit) => return Ok(()),
-                        Some(action) => self.act(action),
+                        Some(Action::Sample) => {
+                            next = Instant::now();
+                            continue;
+                        }
+                        Some(action) => self.act(action, screen),
                     }
                     self.draw(screen)?;
                     continue;
@@ -193,6 +199,7 @@ impl<'a> Job<'a> {
             match live.as_mut() {
                 Some((_, screen, _)) => {
                     screen.say(note);
+                    screen.prompt.take_if(|prompt| prompt.wait() == Step::Over);
                     self.draw(screen)?;
                 }
                 None => {
@@ -237,8 +244,23 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, screen: &mut Screen) {
         match action {
+            Action::Ionice => screen.prompt = Some(Prompt::new(self.layout.processes)),
+            Action::Answered(Step::Over) => screen.prompt = None,
+            Action::Answered(Step::Look(id)) => {
+                let found = self.threads_of(id).map(|threads| ioprio::of_threads(&threads));
+                screen.prompt.as_mut().map(|prompt| prompt.found(id, found)).unwrap_or_default();
+            }
+            Action::Answered(Step::Set(id, priority)) => {
+                let threads = self.threads_of(id).unwrap_or_default();
+                // All of them, whatever becomes of one.
+                let set: Vec<_> = threads.iter().map(|tid| ioprio::set(*tid, priority)).collect();
+                match (set.into_iter().collect::<io::Result<()>>(), &mut screen.prompt) {
+                    (Err(why), Some(prompt)) => prompt.say(format!("Error setting I/O priority: {why}")),
+                    _ => screen.prompt = None,
+                }
+            }
             Action::Only => self.only = !self.only,
             Action::Accumulated => self.layout.accumulated = !self.layout.accumulated,
             Action::Processes => {
@@ -250,8 +272,17 @@ impl<'a> Job<'a> {
                 self.ledger.look(&sample, &[], &self.view, self.layout.accumulated);
                 self.sample = sample;
             }
-            Action::Quit | Action::Refresh => {}
+            Action::Quit | Action::Refresh | Action::Sample | Action::Answered(Step::Wait) => {}
         }
+    }
+
+    /// The threads that a number typed by the user stands for: itself, or those of a process that is shown.
+    fn threads_of(&self, id: u32) -> Option<Vec<u32>> {
+        if !self.layout.processes {
+            return Some(vec![id]);
+        }
+        let line = self.ledger.lines().find(|line| line.id == id && !line.ended);
+        line.map(|line| line.tids.clone()).filter(|tids| !tids.is_empty())
     }
 
     /// The lines that are shown, in order.

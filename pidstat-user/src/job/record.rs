@@ -10,7 +10,10 @@ use super::{
     meta::meta,
 };
 use crate::{
-    cli::{exit, record::RecordArgs},
+    cli::{
+        exit,
+        record::{RecordArgs, RecordFormat},
+    },
     clock::Clock,
     engine::{
         Failure,
@@ -46,6 +49,10 @@ enum Trouble {
     Query(#[from] QueryError),
     #[error("cannot read {0}: {1}")]
     Tree(PathBuf, std::io::Error),
+    #[error(
+        "this kpidstat was built without Parquet; build one with: cargo build --release --package pidstat-user --features parquet"
+    )]
+    Unbuilt,
 }
 
 /// Records, and says the exit code.
@@ -75,10 +82,14 @@ async fn record(args: &RecordArgs) -> Result<(), Trouble> {
     let mut signals = Signals::unless_ignored().map_err(Failure::System)?;
     let columns = columns(&args.tree.members);
     let mut variables = Variables::evaluate(&args.environment);
-    let (mut counted, mut clock) = Counted::open(args)?;
     let database = PathBuf::from(variables.fill(&args.database));
+    let format = args.format.unwrap_or_else(|| RecordFormat::of(&database));
+    if format == RecordFormat::Parquet && !cfg!(feature = "parquet") {
+        return Err(Trouble::Unbuilt);
+    }
+    let (mut counted, mut clock) = Counted::open(args, format)?;
     let meta = meta(counted.source().host(), &args.tree.procfs, args.tree.target.into(), &args.tree.members);
-    let mut output = Output::open(args, &database, &columns, meta, counted.reports())?;
+    let mut output = Output::open(args, (&database, format), &columns, meta, counted.reports())?;
     let mut ticks = Ticks::new(&clock, args.interval, counted.wakeup()?).map_err(Failure::System)?;
     let mut overruns = Overruns::default();
     let wanted = args.count.filter(|count| *count > 0);
@@ -91,7 +102,8 @@ async fn record(args: &RecordArgs) -> Result<(), Trouble> {
             // The instants that were played back are over.
             Err(Trouble::Failure(Failure::Source(SourceError::Exhausted))) => break,
             Err(trouble) => {
-                output.close();
+                // What went wrong first is what is told.
+                drop(output.close());
                 return Err(trouble);
             }
             Ok(rows) if rows == 0 && args.stop_without_result => break,
@@ -105,7 +117,7 @@ async fn record(args: &RecordArgs) -> Result<(), Trouble> {
             break;
         }
     }
-    output.close();
+    output.close()?;
     Ok(())
 }
 

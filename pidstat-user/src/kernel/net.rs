@@ -5,7 +5,7 @@ use super::{
     ladder::{Family, Globals, Hook, Program, Rung},
     reason::Reason,
 };
-use pidstat_common::net::NetOffsets;
+use pidstat_common::net::{LOOKS, NetOffsets};
 
 /// Follows a TCP socket's life: storage, owner of the active side, receive baseline.
 pub const STATE: Program = Program { name: "ps_state", hook: Hook::Tracepoint("inet_sock_set_state") };
@@ -17,6 +17,8 @@ pub const SOCKETS: Program = Program { name: "ps_sockets", hook: Hook::Iter("bpf
 pub const FILES: Program = Program { name: "ps_files", hook: Hook::Iter("task_file") };
 /// Gives those that nobody accepted yet a baseline.
 pub const UNACCEPTED: Program = Program { name: "ps_unaccepted", hook: Hook::Iter("tcp") };
+/// Tells whose credentials are whose.
+pub const ACCEPTED: Program = Program { name: "ps_accepted", hook: Hook::Iter("task") };
 /// Counts what is read from TCP sockets.
 pub const TCP_RECV: Program = Program { name: "ps_tcp_recv", hook: Hook::Tracepoint("tcp_rcv_space_adjust") };
 /// Counts what is received by everything else.
@@ -38,7 +40,7 @@ const fn fexit(name: &'static str, function: &'static str) -> Program {
 /// own while the walks look for the old ones.
 pub const TRACEPOINT: Rung = Rung {
     name: "tracepoint",
-    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, TCP_RECV, RECV, SEND],
+    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, ACCEPTED, TCP_RECV, RECV, SEND],
     where_present: &[],
     on_request: &PACKETS,
     shortfall: None,
@@ -54,6 +56,7 @@ pub const FEXIT: Rung = Rung {
         SOCKETS,
         FILES,
         UNACCEPTED,
+        ACCEPTED,
         Program { name: "ps_e_cleanup", hook: Hook::Call("tcp_cleanup_rbuf") },
         fexit("ps_x_tcp_send", "tcp_sendmsg"),
         fexit("ps_x_udp_recv", "udp_recvmsg"),
@@ -102,6 +105,7 @@ pub const KPROBE: Rung = Rung {
         SOCKETS,
         FILES,
         UNACCEPTED,
+        ACCEPTED,
         kprobe("ps_k_cleanup", "tcp_cleanup_rbuf"),
         kprobe("ps_k_tcp_send", "tcp_sendmsg"),
         kprobe("ps_k_udp_recv", "skb_consume_udp"),
@@ -117,7 +121,7 @@ pub const KPROBE: Rung = Rung {
 /// ends are hooked, which costs something per connection, nothing per byte or packet.
 pub const SAMPLED: Rung = Rung {
     name: "sampled",
-    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED],
+    programs: &[STATE, DESTROY, SOCKETS, FILES, UNACCEPTED, ACCEPTED],
     where_present: &[],
     on_request: &[],
     shortfall: Some("only TCP is counted, and a socket that several processes use is its first owner's"),
@@ -240,12 +244,33 @@ pub fn globals(btf: &Btf, rung: &Rung, ours: PidNamespace, options: Options) -> 
     Ok(globals)
 }
 
+/// System calls that look at the files of others, or read what an iterator says of them, and close nothing of their own.
+const LOOKING: [libc::c_long; LOOKS] = [
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_readv,
+    libc::SYS_preadv,
+    libc::SYS_readlinkat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_openat,
+    libc::SYS_getdents64,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    #[cfg(not(target_arch = "x86_64"))]
+    -1,
+];
+
 fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
     let at = |of: &str, field: &str, name: &'static str| btf.offset(of, field).ok_or(Reason::NoField(name));
     let upid = btf.size("upid").ok_or(Reason::NoField("upid"))?;
     let number = at("pid", "numbers", "pid.numbers")?
         .checked_add(ours.level.checked_mul(upid).ok_or(Reason::NoField("pid.numbers"))?)
         .ok_or(Reason::NoField("pid.numbers"))?;
+    // x86-64 and arm64 call the number of the system call so.
+    let regs_call = btf
+        .offset_of_any("pt_regs", &["orig_ax", "syscallno"])
+        .filter(|_| btf.has(Kind::Func, "bpf_task_pt_regs"));
     Ok(NetOffsets {
         sk_family: at("sock", "__sk_common.skc_family", "sock.skc_family")?,
         sk_state: at("sock", "__sk_common.skc_state", "sock.skc_state")?,
@@ -304,6 +329,12 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         turns: 0,
         unix: 0,
         // (sk, msg, size, flags, ...) since 5.19; before there was a nonblock before the flags.
+        sk_socket: at("sock", "sk_socket", "sock.sk_socket")?,
+        socket_file: at("socket", "file", "socket.file")?,
+        file_cred: at("file", "f_cred", "file.f_cred")?,
+        regs_call: regs_call.unwrap_or(0),
+        registers: u32::from(regs_call.is_some()),
+        looks: LOOKING.map(|call| u32::try_from(call).unwrap_or(u32::MAX)),
         recv_flags: if btf.params(Kind::Func, "udp_recvmsg") == Some(6) { 4 } else { 3 },
     })
 }

@@ -27,6 +27,12 @@ impl Value {
         i64::try_from(number).map_or(Value::Large(number), Value::Integer)
     }
 
+    /// Several numbers as the one text that tables have of them.
+    pub fn one_text(numbers: &[u64]) -> String {
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        format!("[{}]", numbers.join(","))
+    }
+
     /// The number, if it is one that fits.
     pub fn integer(&self) -> Option<i64> {
         match self {
@@ -66,6 +72,8 @@ pub enum Member {
 pub enum Kind {
     /// [`Value::Integer`] or [`Value::Large`]; a column of SQL type INTEGER.
     Integer,
+    /// The same, and every bit has a meaning of its own.
+    Mask,
     /// [`Value::Text`]; a column of SQL type TEXT.
     Text,
     /// [`Value::List`]; a column of SQL type TEXT.
@@ -162,16 +170,16 @@ const STATUS: &[Field] = fields![
     coredumping,
     threads,
     sigq: List,
-    sigpnd,
-    shdpnd,
-    sigblk,
-    sigign,
-    sigcgt,
-    capinh,
-    capprm,
-    capeff,
-    capbnd,
-    capamb,
+    sigpnd: Mask,
+    shdpnd: Mask,
+    sigblk: Mask,
+    sigign: Mask,
+    sigcgt: Mask,
+    capinh: Mask,
+    capprm: Mask,
+    capeff: Mask,
+    capbnd: Mask,
+    capamb: Mask,
     nonewprivs,
     seccomp,
     speculation_store_bypass: Text,

@@ -77,16 +77,7 @@ impl Lines {
             // Half a line helps nobody.
             let _ = self.file.set_len(self.size);
             let _ = self.file.seek(SeekFrom::Start(self.size));
-            let path = self.path.clone();
-            return Err(match error.kind() {
-                io::ErrorKind::StorageFull => {
-                    RecordError::Full { path, why: "no space is left on the device" }
-                }
-                io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
-                    RecordError::Full { path, why: "a limit on sizes of files or a quota is reached" }
-                }
-                _ => RecordError::Io { path, error },
-            });
+            return Err(RecordError::of_io(&self.path, error));
         }
         self.size += text.len() as u64;
         Ok(())

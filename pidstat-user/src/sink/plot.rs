@@ -2,11 +2,14 @@
 
 pub mod csv;
 mod frame;
+mod grid;
 mod ink;
 mod number;
 pub mod png;
 mod scale;
 pub mod strips;
+#[cfg(feature = "png")]
+mod strokes;
 mod style;
 pub mod svg;
 mod time;

@@ -14,7 +14,11 @@ pub use record::Rows;
 pub use recorder::Recorder;
 
 use rusqlite::Connection;
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What keeps a recording from being written. The file is intact after each of them: it holds every finished sample.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +43,7 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
         /// What it said.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// SQLite said no.
     #[error("{path}: {error}")]
@@ -49,6 +53,20 @@ pub enum RecordError {
         /// What it said.
         error: rusqlite::Error,
     },
+}
+
+impl RecordError {
+    /// What the file system said of a file that is no database.
+    pub fn of_io(path: &Path, error: io::Error) -> RecordError {
+        let path = path.into();
+        match error.kind() {
+            io::ErrorKind::StorageFull => RecordError::Full { path, why: "no space is left on the device" },
+            io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+                RecordError::Full { path, why: "a limit on sizes of files or a quota is reached" }
+            }
+            _ => RecordError::Io { path, error },
+        }
+    }
 }
 
 /// Adds the columns that a table of an older file lacks.

@@ -1,6 +1,6 @@
-//! The I/O priority of threads of this machine (`ioprio_get`, `sched_getscheduler`, `getpriority`).
+//! The I/O priority of threads of this machine (`ioprio_get`, `ioprio_set`, `sched_getscheduler`, `getpriority`).
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Which storage requests go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,14 +39,38 @@ pub fn of_threads(tids: &[u32]) -> Priority {
     }
 }
 
+/// The system calls take a thread by this name.
+const WHO_PROCESS: libc::c_int = 1;
+/// Bits of the level, below those of the class.
+const LEVEL_BITS: u32 = 13;
+
+/// Sets the priority of a thread.
+///
+/// # Errors
+/// It is gone, or the kernel does not let us.
+pub fn set(tid: u32, priority: Priority) -> io::Result<()> {
+    let (class, level) = match priority {
+        Priority::Realtime(level) => (1, level),
+        Priority::BestEffort(level) => (2, level),
+        Priority::Idle => (3, 0),
+        Priority::Unknown | Priority::Several => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let id = libc::pid_t::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    let packed = class << LEVEL_BITS | libc::c_int::from(level);
+    // SAFETY: takes three numbers.
+    match unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, id, packed) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The priority of a thread. Without one of its own it follows from its scheduling policy and nice value.
 pub fn of_thread(tid: u32) -> Priority {
-    const WHO_PROCESS: libc::c_int = 1;
     let Ok(id) = libc::pid_t::try_from(tid) else { return Priority::Unknown };
     // SAFETY: takes two numbers.
     let packed = unsafe { libc::syscall(libc::SYS_ioprio_get, WHO_PROCESS, id) };
     let level = (packed & 7) as u8;
-    match packed >> 13 {
+    match packed >> LEVEL_BITS {
         _ if packed < 0 => Priority::Unknown,
         1 => Priority::Realtime(level),
         2 => Priority::BestEffort(level),

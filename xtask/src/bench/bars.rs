@@ -24,6 +24,17 @@ pub struct Bar {
 }
 
 impl Bar {
+    /// That something takes at least so many times our CPU time.
+    fn ratio(what: String, measured: Option<f64>, least: f64, asked: &'static str, binding: bool) -> Bar {
+        Bar {
+            what,
+            measured: measured.map(|ratio| format!("{ratio:.1} times")),
+            asked,
+            binding,
+            kept: measured.is_some_and(|ratio| ratio >= least),
+        }
+    }
+
     /// One word for it.
     pub fn word(&self) -> &'static str {
         match (&self.measured, self.kept) {
@@ -53,33 +64,18 @@ pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
         .map(|(name, population, least, binding)| {
             let who = named(contenders, name);
             let ratio = who.and_then(|who| results.ratio(*population, who, contenders));
-            Bar {
-                what: format!(
-                    "{} costs at least {least} times our CPU time per sample at {population}",
-                    who.map_or(*name, |who| contenders[who].name.as_str())
-                ),
-                measured: ratio.map(|ratio| format!("{ratio:.1} times")),
-                asked: asked(*binding),
-                binding: *binding,
-                kept: ratio.is_some_and(|ratio| ratio >= *least),
-            }
+            let name = who.map_or(*name, |who| contenders[who].name.as_str());
+            let what = format!("{name} costs at least {least} times our CPU time per sample at {population}");
+            Bar::ratio(what, ratio, *least, asked(*binding), *binding)
         })
         .collect();
     bars.extend(QUERIES.iter().enumerate().map(|(number, (shown, _))| {
         /// How many times our CPU time Procpath takes at least.
         const LEAST: f64 = 10.0;
-        let ratio = query::ratio(&results.answers, number);
-        Bar {
-            what: format!(
-                "procpath query {shown} costs at least {LEAST} times our CPU time at {}",
-                query::POPULATION
-            ),
-            measured: ratio.map(|ratio| format!("{ratio:.1} times")),
-            asked: "issue 6",
-            // The promise is of a query; printing every process is mostly the kernel's work on both sides.
-            binding: number == 0,
-            kept: ratio.is_some_and(|ratio| ratio >= LEAST),
-        }
+        let at = query::POPULATION;
+        let what = format!("procpath query {shown} costs at least {LEAST} times our CPU time at {at}");
+        // The promise is of a query; printing every process is mostly the kernel's work on both sides.
+        Bar::ratio(what, query::ratio(&results.answers, number), LEAST, "issue 6", number == 0)
     }));
     bars.extend(recordings(results));
     bars.push(rendering(results, contenders));
@@ -118,8 +114,8 @@ pub fn judge(results: &Results, contenders: &[Contender]) -> Vec<Bar> {
         "ms",
         false,
     );
-    for query in ["rss", "cpu"] {
-        let name = format!("kpidstat plot -q {query} -f x.svg");
+    for (query, format) in [("rss", "svg"), ("cpu", "svg"), ("rss", "png"), ("cpu", "png")] {
+        let name = format!("kpidstat plot -q {query} -f x.{format}");
         let plot = results.plots.iter().find(|plot| plot.name == name && plot.samples == plot::SAMPLES[0]);
         bars.push(Bar {
             what: format!("{name} of 1 000 processes and 1 000 samples in less than a second of CPU time"),
@@ -137,18 +133,11 @@ fn recordings(results: &Results) -> impl Iterator<Item = Bar> {
     /// How many times our CPU time Procpath takes at least.
     const LEAST: f64 = 20.0;
     let cost = RECORDINGS.iter().enumerate().map(|(number, (shown, _))| {
-        let ratio = record::ratio(&results.recordings, number);
-        Bar {
-            what: format!(
-                "a sample of procpath record {shown} costs at least {LEAST} times our CPU time at {}",
-                record::POPULATION
-            ),
-            measured: ratio.map(|ratio| format!("{ratio:.1} times")),
-            asked: "issue 6",
-            // The 92 ms of the promise are those of a recording with a JSONPath, the usual one.
-            binding: number == 1,
-            kept: ratio.is_some_and(|ratio| ratio >= LEAST),
-        }
+        let at = record::POPULATION;
+        let what =
+            format!("a sample of procpath record {shown} costs at least {LEAST} times our CPU time at {at}");
+        // The 92 ms of the promise are those of a recording with a JSONPath, the usual one.
+        Bar::ratio(what, record::ratio(&results.recordings, number), LEAST, "issue 6", number == 1)
     });
     let step = record::step_s(&results.recordings);
     let holds = Bar {

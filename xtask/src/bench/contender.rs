@@ -82,6 +82,9 @@ pub struct Field {
     pub kpidstat: PathBuf,
 }
 
+/// How the names of the runs end that are compared most: ours and pidstat's.
+pub const URDW: &str = "pidstat -u -r -d -w";
+
 /// Our own program when it prints every process, idle or not: what rendering costs is the difference.
 pub const EVERY_ROW: &str = "kpidstat -u -r -d -w -p ALL";
 

@@ -49,7 +49,7 @@ pub struct Duel {
 }
 
 impl Duel {
-    /// Plays so many rounds, in each of them every game with every watcher.
+    /// Plays these rounds, in each of them every game with every watcher.
     ///
     /// # Errors
     /// A game could not be played.
@@ -58,11 +58,11 @@ impl Duel {
         population: Population,
         watchers: &[Watcher],
         games: &[Game],
-        rounds: usize,
+        rounds: impl Iterator<Item = usize>,
     ) -> Result<Duel> {
         let said = arena::within(population, true, |out| {
             let mut absent = vec![false; watchers.len()];
-            for round in 0..rounds {
+            for round in rounds {
                 for step in 0..watchers.len() {
                     // Each round begins with another one, and with another game.
                     let number = (step + round) % watchers.len();
@@ -198,10 +198,12 @@ impl Watching {
         };
         command.args(words);
         if command.get_program() == kpidstat {
-            // eBPF or nothing: a run that fell back must not count.
-            command.args(["--source", "ebpf"]);
+            if !name.ends_with("--net pcap 1") {
+                // eBPF or nothing: a run that fell back must not count.
+                command.args(["--source", "ebpf"]);
+            }
             if name.contains(" -n") {
-                rung(kpidstat)?;
+                rung(&command)?;
             }
         }
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -235,10 +237,12 @@ impl Drop for Watching {
     }
 }
 
-/// Makes sure that our own program counts traffic here.
-fn rung(kpidstat: &Path) -> Result<()> {
-    let mut command = Command::new(kpidstat);
-    let said = output(command.args(["-n", "--source", "ebpf", "-o", "ndjson", "0.1", "1"]))?;
+/// Makes sure that our own program counts traffic here when it is started so.
+fn rung(like: &Command) -> Result<()> {
+    let mut command = Command::new(like.get_program());
+    // Its arguments are options and the interval.
+    let options = like.get_args().filter(|word| *word != "1");
+    let said = output(command.args(options).args(["-o", "ndjson", "0.1", "1"]))?;
     if said.contains("\"net_rung\": \"") {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use super::{
     bars::Bar,
     measure::{cpu_ms, status_kib},
     page::Page,
+    share::Share,
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -42,8 +43,8 @@ struct Storm {
 ///
 /// # Errors
 /// The lives could not be lived.
-pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
-    let seconds = if quick { 3 } else { 20 };
+pub fn play(kpidstat: &Path, share: &Share) -> Result<Page> {
+    let seconds = if share.quick { 2 } else { 20 };
     let said = arena::within(POPULATION, false, |out| {
         for (number, name) in WATCHERS.iter().enumerate() {
             match under(number, kpidstat, seconds) {
@@ -183,8 +184,8 @@ fn lived_ms() -> f64 {
 ///
 /// # Errors
 /// It ended early.
-pub fn soak(kpidstat: &Path, quick: bool) -> Result<Page> {
-    let samples = SOAK_SAMPLES / if quick { 8 } else { 1 };
+pub fn soak(kpidstat: &Path, share: &Share) -> Result<Page> {
+    let samples = SOAK_SAMPLES / if share.quick { 8 } else { 1 };
     let said = arena::within(POPULATION, false, |out| {
         let mut command = Command::new(kpidstat);
         command.args(["-u", "-r", "-d", "-w", "--source", "ebpf", "0.01", &samples.to_string()]);

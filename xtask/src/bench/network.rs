@@ -5,6 +5,7 @@ use super::{
     bars::Bar,
     duel::{Duel, Game, Watcher, both},
     page::Page,
+    share::Share,
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -22,18 +23,19 @@ const TRIPS: u32 = 10_000;
 /// What iperf3 sends in one game.
 const BULK_MIB: u32 = 1_024;
 
-const WATCHERS: [Watcher; 5] = [
+const WATCHERS: [Watcher; 6] = [
     "nobody",
     "kpidstat -n 1",
     "kpidstat -n --net sampled 1",
+    "kpidstat -n --net pcap 1",
     "nethogs -a -t -d 1 lo",
     "tcpdump -n -i lo -w /dev/null",
 ];
 const NOBODY: usize = 0;
 const HOOKS: usize = 1;
 const SAMPLED: usize = 2;
-const NETHOGS: usize = 3;
-const TCPDUMP: usize = 4;
+const NETHOGS: usize = 4;
+const TCPDUMP: usize = 5;
 
 const GAMES: [Game; 3] = [
     Game { name: "TCP, 1 byte: µs", play: tcp },
@@ -46,9 +48,14 @@ const BULK: usize = 2;
 ///
 /// # Errors
 /// The games could not be played.
-pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
-    let rounds = if quick { 3 } else { 21 };
-    let duel = Duel::play(kpidstat, Population::Empty, &WATCHERS, &GAMES, rounds)?;
+pub fn play(kpidstat: &Path, share: &Share) -> Result<Page> {
+    let duel = Duel::play(
+        kpidstat,
+        Population::Empty,
+        &WATCHERS,
+        &GAMES,
+        share.rounds(if share.quick { 3 } else { 21 }),
+    )?;
     let mut page = Page::new("CPU time of a round trip over loopback, of both players together");
     (page.head, page.rows) = duel.table(&WATCHERS, &GAMES);
     for (game, name) in [(0, "TCP ping-pong"), (1, "UDP ping-pong")] {
@@ -60,7 +67,7 @@ pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
                 what: format!("{name}: kpidstat -n slows it by at most half of what {program} does"),
                 measured: costs.map(|(ours, theirs)| format!("{ours:.1} against {theirs:.1} %")),
                 asked: "issue 4",
-                binding: !quick,
+                binding: !share.quick,
                 kept: costs.is_some_and(|(ours, theirs)| ours <= theirs / 2.0),
             });
         }
@@ -69,7 +76,7 @@ pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
             what: format!("{name}: --net sampled slows it by nothing that can be measured"),
             measured: noise.map(|(change, noise)| format!("{change:+.1} %, noise {noise:.1} %")),
             asked: "issue 4",
-            binding: !quick,
+            binding: !share.quick,
             // What is less than a percent is not claimed to be measured.
             kept: noise.is_some_and(|(change, noise)| change <= noise.max(1.0)),
         });

@@ -31,25 +31,25 @@ pub struct Plot {
 /// The samples of the large recording, and of the one that Procpath draws too: it needs a minute for each 100 samples.
 pub const SAMPLES: [usize; 2] = [1_000, 10];
 
-/// Measures everything, the best of three of ours.
+/// Measures everything, the best of three of ours; or only the large recording, once.
 ///
 /// # Errors
 /// When there is no Procpath, or a plot fails.
-pub fn measure(kpidstat: &Path) -> Result<Vec<Plot>> {
+pub fn measure(kpidstat: &Path, quick: bool) -> Result<Vec<Plot>> {
     let procpath = pypi::program(pypi::PROCPATH, "procpath")?;
     let python = procpath.with_file_name("python3");
     let dir = command::target_dir()?.join("bench-plot");
     std::fs::create_dir_all(&dir)?;
     let mut plots = Vec::new();
-    for samples in SAMPLES {
+    for samples in SAMPLES.into_iter().take(if quick { 1 } else { 2 }) {
         let database = dir.join(format!("{samples}.sqlite"));
         if !database.exists() {
             say(format_args!("bench: recording 1 000 processes, {samples} samples"));
             run(Command::new(&python).args(["-c", RECORDING]).arg(&database).arg(samples.to_string()))?;
         }
-        for (format, query) in [("svg", "rss"), ("svg", "cpu"), ("png", "cpu")] {
+        for (format, query) in [("svg", "rss"), ("svg", "cpu"), ("png", "rss"), ("png", "cpu")] {
             let mut best: Option<Plot> = None;
-            for _ in 0..3 {
+            for _ in 0..if quick { 1 } else { 3 } {
                 let plot = plotted(kpidstat, "kpidstat", &database, samples, query, format)?;
                 if best.as_ref().is_none_or(|best| plot.cpu_s < best.cpu_s) {
                     best = Some(plot);

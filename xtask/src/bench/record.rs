@@ -22,8 +22,9 @@ pub const POPULATION: Population = Population::Processes(1_000);
 
 /// Seconds between samples of both.
 const INTERVAL: f64 = 0.1;
-/// Samples after the first: ours begins with a start that varies, so it has more of them.
+/// Samples after the first, ours and Procpath's: ours begins with a start that varies, so it has more of them.
 const SAMPLES: [usize; 2] = [100, 10];
+const QUICK_SAMPLES: [usize; 2] = [30, 5];
 
 /// One run's samples.
 #[derive(Clone, Copy, Debug)]
@@ -38,20 +39,20 @@ pub struct Recording {
     pub step_s: f64,
 }
 
-/// Records so many times.
+/// Records three times, or once and shorter.
 ///
 /// # Errors
 /// Procpath is not there, or a recording failed.
-pub fn play(kpidstat: &Path, rounds: usize) -> Result<Vec<Recording>> {
+pub fn play(kpidstat: &Path, quick: bool) -> Result<Vec<Recording>> {
     let procpath = pypi::program(pypi::PROCPATH, "procpath")?;
     let dir = command::target_dir()?.join("bench-record");
     fs::create_dir_all(&dir)?;
     let programs: [(bool, PathBuf); 2] = [(true, kpidstat.to_owned()), (false, procpath)];
     let said = arena::within(POPULATION, false, |out| {
-        for _ in 0..rounds {
+        for _ in 0..if quick { 1 } else { 3 } {
             for (which, (shown, arguments)) in RECORDINGS.iter().enumerate() {
                 for (own, program) in &programs {
-                    let samples = SAMPLES[usize::from(!own)];
+                    let samples = if quick { QUICK_SAMPLES } else { SAMPLES }[usize::from(!own)];
                     let run = |count| {
                         record(program, arguments, &dir.join("bench.sqlite"), count)
                             .with_context(|| format!("record {shown}"))

@@ -5,6 +5,7 @@ use super::{
     measure::{Sampler, Walk, status_kib},
     page::Page,
     results::median,
+    share::Share,
 };
 use anyhow::{Context, Result};
 use std::{
@@ -87,8 +88,8 @@ fn hold(number: u8, asked: OwnedFd, answering: OwnedFd) -> Result<()> {
 ///
 /// # Errors
 /// So many sockets could not be opened, or kpidstat did not report.
-pub fn play(kpidstat: &Path, quick: bool) -> Result<Page> {
-    let samples = if quick { 3 } else { 7 };
+pub fn play(kpidstat: &Path, share: &Share) -> Result<Page> {
+    let samples = if share.quick { 2 } else { 7 };
     let said = arena::within(Population::Empty, true, |out| {
         let mut holders = (0..PROCESSES).map(Holder::start).collect::<Result<Vec<_>>>()?;
         holders.iter_mut().try_for_each(Holder::done)?;

@@ -4,6 +4,7 @@ use super::{
     arena::Population,
     duel::{Duel, Game, Watcher, both},
     page::Page,
+    share::Share,
 };
 use anyhow::Result;
 use std::{
@@ -27,11 +28,11 @@ const SAME_US: f64 = 10.0;
 ///
 /// # Errors
 /// The game could not be played.
-pub fn sched(kpidstat: &Path, quick: bool) -> Result<Page> {
+pub fn sched(kpidstat: &Path, share: &Share) -> Result<Page> {
     const WATCHERS: [Watcher; 3] = ["nobody", "kpidstat -w 1", "kpidstat --sched 1"];
     const GAMES: [Game; 1] = [Game { name: "pipe, 1 byte: µs", play: pipes }];
-    let duel =
-        Duel::play(kpidstat, Population::Processes(100), &WATCHERS, &GAMES, if quick { 3 } else { 11 })?;
+    let rounds = share.rounds(if share.quick { 3 } else { 11 });
+    let duel = Duel::play(kpidstat, Population::Processes(100), &WATCHERS, &GAMES, rounds)?;
     let mut page = Page::new("CPU time of a round trip through two pipes, which is two switches");
     (page.head, page.rows) = duel.table(&WATCHERS, &GAMES);
     page.absent = duel.absent;
@@ -69,12 +70,13 @@ fn pipe() -> Result<(File, File)> {
 ///
 /// # Errors
 /// The game could not be played.
-pub fn latency(kpidstat: &Path, quick: bool) -> Result<Page> {
+pub fn latency(kpidstat: &Path, share: &Share) -> Result<Page> {
     const WATCHERS: [Watcher; 3] = ["nobody", "kpidstat -u -r -d -w 0.1", "pidstat -u -r -d -w 1"];
     const GAMES: [Game; 2] =
         [Game { name: "real-time: µs", play: real_time }, Game { name: "normal: µs", play: normal }];
     let population = Population::Processes(1_000);
-    let duel = Duel::play(kpidstat, population, &WATCHERS, &GAMES, if quick { 1 } else { 9 })?;
+    let rounds = share.rounds(if share.quick { 1 } else { 9 });
+    let duel = Duel::play(kpidstat, population, &WATCHERS, &GAMES, rounds)?;
     let mut page = Page::new(
         "Wake-up latency of another task on the sampler's CPU, 99th percentile of a timer each millisecond, 1 000 processes",
     );
@@ -86,7 +88,7 @@ pub fn latency(kpidstat: &Path, quick: bool) -> Result<Page> {
             more,
             SAME_US,
             "µs",
-            !quick,
+            !share.quick,
         );
     }
     page.absent = duel.absent;

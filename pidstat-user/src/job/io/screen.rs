@@ -1,5 +1,6 @@
 //! The live view: what keys mean, the order of the lines, and the screen that is drawn anew with every sample.
 
+use super::prompt::{Prompt, Step};
 use crate::{
     rate::io::{Amounts, Line},
     sink::iotop::{self, Layout, TITLES},
@@ -66,6 +67,7 @@ impl Order {
             let busy = amounts.read_bytes > 0 || amounts.write_bytes > 0;
             amounts.block_io_ns.filter(|ns| *ns > 0.0).unwrap_or(if busy { 1.0 } else { 0.0 })
         };
+        let moved = |amounts: &Amounts| amounts.read_bytes.saturating_add(amounts.kept_bytes());
         let user =
             |shown: &Shown<'_>| shown.line.user.clone().unwrap_or_else(|| shown.line.uid.to_string().into());
         let compare = |a: &Shown<'_>, b: &Shown<'_>| -> Ordering {
@@ -77,7 +79,8 @@ impl Order {
                 Sort::Read => these.read_bytes.cmp(&those.read_bytes),
                 Sort::Write => these.kept_bytes().cmp(&those.kept_bytes()),
                 Sort::SwapIn => these.swap_in_ns.unwrap_or(0.0).total_cmp(&those.swap_in_ns.unwrap_or(0.0)),
-                Sort::Io => io(&these).total_cmp(&io(&those)),
+                // Where no waits are measured, who moved most comes first.
+                Sort::Io => io(&these).total_cmp(&io(&those)).then(moved(&these).cmp(&moved(&those))),
                 Sort::Command => a.command.cmp(&b.command),
             }
         };
@@ -102,8 +105,14 @@ pub(super) enum Action {
     Processes,
     /// Sums, or rates.
     Accumulated,
-    /// The order changed, or nothing: the screen is drawn anew.
+    /// Somebody's I/O priority shall be set.
+    Ionice,
+    /// What an answer to the question led to.
+    Answered(Step),
+    /// The order changed: the screen is drawn anew.
     Refresh,
+    /// A new sample is taken now.
+    Sample,
 }
 
 /// The screen, as long as it is ours.
@@ -112,6 +121,8 @@ pub(super) struct Screen {
     pub order: Order,
     /// What came of a key that sends several bytes.
     pending: Vec<u8>,
+    /// A question on the second line.
+    pub prompt: Option<Prompt>,
     help: bool,
     /// A line at the bottom.
     status: Option<String>,
@@ -156,6 +167,9 @@ impl Screen {
 
     /// Takes a byte of a key in; nothing until the key is whole.
     pub(super) fn key(&mut self, byte: u8) -> Option<Action> {
+        if let Some(prompt) = &mut self.prompt {
+            return Some(Action::Answered(prompt.key(byte)));
+        }
         if byte == 0x1b {
             self.pending = vec![byte];
             return None;
@@ -169,7 +183,10 @@ impl Screen {
                 [_, b'[' | b'O', b'C'] => self.order.go_to(place + 1),
                 [_, b'[' | b'O', b'H'] | [_, b'[', b'1' | b'7', b'~'] => self.order.go_to(0),
                 [_, b'[' | b'O', b'F'] | [_, b'[', b'4' | b'8', b'~'] => self.order.go_to(COLUMNS.len()),
-                _ => {}
+                _ => {
+                    self.pending.clear();
+                    return Some(Action::Sample);
+                }
             }
             self.pending.clear();
             return Some(Action::Refresh);
@@ -179,11 +196,12 @@ impl Screen {
             b'o' => Action::Only,
             b'p' => Action::Processes,
             b'a' => Action::Accumulated,
+            b'i' => Action::Ionice,
             b'r' => {
                 self.order.falls = !self.order.falls;
                 Action::Refresh
             }
-            _ => Action::Refresh,
+            _ => Action::Sample,
         })
     }
 
@@ -198,23 +216,32 @@ impl Screen {
         out.extend_from_slice(b"\x1b[H");
         let bottom = usize::from(self.help) + usize::from(self.status.is_some());
         let mut left = height;
-        let mut line = |text: &str, style: &str, out: &mut Vec<u8>| {
+        let mut put = |text: &str, out: &mut Vec<u8>| {
             if left > 0 {
                 left -= 1;
-                let cut: String = text.chars().take(width).collect();
-                let pad = width.saturating_sub(cut.chars().count());
-                let _ = match style {
-                    "" => write!(out, "{cut}\x1b[K"),
-                    style => write!(out, "{style}{cut}{:pad$}\x1b[0m", ""),
-                };
+                out.extend_from_slice(text.as_bytes());
                 // After the last line nothing may scroll.
                 if left > 0 {
                     out.extend_from_slice(b"\r\n");
                 }
             }
         };
-        for text in head.summary {
-            line(text, "", out);
+        let mut line = |text: &str, style: &str, out: &mut Vec<u8>| {
+            let cut: String = text.chars().take(width).collect();
+            let pad = width.saturating_sub(cut.chars().count());
+            match style {
+                "" => put(&format!("{cut}\x1b[K"), out),
+                style => put(&format!("{style}{cut}{:pad$}\x1b[0m", ""), out),
+            }
+        };
+        for (number, text) in head.summary.iter().enumerate() {
+            match &self.prompt {
+                Some(prompt) if number == 1 => {
+                    out.extend_from_slice(prompt.line(width).as_bytes());
+                    line("", "", out);
+                }
+                _ => line(text, "", out),
+            }
         }
         line(&self.titles(head.layout), "\x1b[7m", out);
         let fits = height.saturating_sub(head.summary.len() + 1 + bottom);
@@ -224,7 +251,7 @@ impl Screen {
         }
         if self.help {
             line(
-                "  q: quit  o: active or all  p: processes or threads  a: sums or rates  left, right, home, end: sort by  r: turn around",
+                "  q: quit  o: active or all  p: processes or threads  a: sums or rates  i: ionice  left, right, home, end: sort by  r: turn around",
                 "\x1b[7m",
                 out,
             );
@@ -310,7 +337,8 @@ mod tests {
         assert_eq!(screen.order.by, Sort::Id);
         keys(&mut screen, b"\x1b[F");
         assert_eq!(screen.order.by, Sort::Command);
-        assert_eq!(keys(&mut screen, b"\x1b[5~"), Some(Action::Refresh));
+        assert_eq!(keys(&mut screen, b"\x1b[5~"), Some(Action::Sample));
+        assert_eq!(keys(&mut screen, b" "), Some(Action::Sample));
         assert_eq!(keys(&mut screen, b"o"), Some(Action::Only), "what came before it is over");
     }
 

@@ -2,7 +2,11 @@
 
 use crate::{
     cli::{
-        Args, Plan, args::SourceArg, plan::Usage, record::RecordArgs, surroundings::Surroundings,
+        Args, Plan,
+        args::SourceArg,
+        plan::Usage,
+        record::{RecordArgs, RecordFormat},
+        surroundings::Surroundings,
         tree::TargetArg,
     },
     clock::Clock,
@@ -40,8 +44,8 @@ pub struct Counted {
 
 impl Counted {
     /// Opens the source that the options ask for, with the clock that goes with it. Where there is nothing to make reports
-    /// of, that is said, and only the tree is recorded.
-    pub fn open(args: &RecordArgs) -> Result<(Counted, Clock), Failure> {
+    /// of, that is said, and only the tree is recorded, as in files that have no room for more.
+    pub fn open(args: &RecordArgs, format: RecordFormat) -> Result<(Counted, Clock), Failure> {
         let with = |source, reports| Counted {
             source,
             reports,
@@ -55,7 +59,7 @@ impl Counted {
             let host = procfs::host(&args.tree.procfs, procfs::SYS_ROOT.as_ref());
             (with(Box::new(Nothing(host)), None), clock)
         };
-        if args.reports == "-" {
+        if args.reports == "-" || format == RecordFormat::Parquet {
             // Instants that are played back bring their time with them.
             let clock = match &args.root {
                 Some(root) => Clock::Fake(ReplaySource::open(root, Want::default())?.start()),

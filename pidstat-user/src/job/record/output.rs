@@ -1,5 +1,7 @@
 //! Where samples go: into one file, or into one after the other.
 
+#[cfg(feature = "parquet")]
+use crate::sink::parquet::Parquet;
 use crate::{
     cli::record::{RecordArgs, RecordFormat},
     column::Report,
@@ -44,23 +46,20 @@ struct Form {
 enum Writer {
     Sqlite(Recorder),
     Lines(Lines),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<Parquet>),
 }
 
 impl Output {
     /// Opens the file.
     pub fn open(
         args: &RecordArgs,
-        path: &Path,
+        (path, format): (&Path, RecordFormat),
         columns: &[Column],
         meta: Vec<(&'static str, String)>,
         reports: Option<&[&'static Report]>,
     ) -> Result<Output, RecordError> {
-        let form = Form {
-            format: args.format.unwrap_or_else(|| RecordFormat::of(path)),
-            columns: columns.into(),
-            meta,
-            reports: reports.map(Into::into),
-        };
+        let form = Form { format, columns: columns.into(), meta, reports: reports.map(Into::into) };
         let writer = form.open(path)?;
         Ok(Output {
             form,
@@ -107,7 +106,7 @@ impl Output {
 
     /// Puts the file away as `FILE.1`, the one before as `FILE.2`, and begins a new one.
     fn turn(&mut self) -> Result<(), RecordError> {
-        self.close_file();
+        self.close_file()?;
         let io = |error| RecordError::Io { path: self.path.clone(), error };
         put_away(&self.path, self.keep).map_err(io)?;
         self.writer = Some(self.form.open(&self.path)?);
@@ -115,16 +114,19 @@ impl Output {
         Ok(())
     }
 
-    fn close_file(&mut self) {
+    fn close_file(&mut self) -> Result<(), RecordError> {
         match self.writer.take() {
             Some(Writer::Sqlite(recorder)) => recorder.close(),
+            #[cfg(feature = "parquet")]
+            Some(Writer::Parquet(mut parquet)) => parquet.finish()?,
             Some(Writer::Lines(_)) | None => {}
         }
+        Ok(())
     }
 
     /// Closes the file.
-    pub fn close(mut self) {
-        self.close_file();
+    pub fn close(mut self) -> Result<(), RecordError> {
+        self.close_file()
     }
 }
 
@@ -134,6 +136,12 @@ impl Form {
         Ok(match self.format {
             RecordFormat::Sqlite => Writer::Sqlite(Recorder::open(path, &self.columns, &self.meta, reports)?),
             RecordFormat::Ndjson => Writer::Lines(Lines::open(path, reports)?),
+            #[cfg(feature = "parquet")]
+            RecordFormat::Parquet => {
+                Writer::Parquet(Box::new(Parquet::open(path, &self.columns, &self.meta)?))
+            }
+            #[cfg(not(feature = "parquet"))]
+            RecordFormat::Parquet => unreachable!("refused before anything was opened"),
         })
     }
 }
@@ -143,6 +151,8 @@ impl Writer {
         match self {
             Writer::Sqlite(recorder) => recorder.write(taken),
             Writer::Lines(lines) => lines.write(taken),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(parquet) => parquet.write(taken),
         }
     }
 
@@ -150,6 +160,8 @@ impl Writer {
         match self {
             Writer::Sqlite(recorder) => recorder.size_bytes(),
             Writer::Lines(lines) => Ok(lines.size_bytes()),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(parquet) => Ok(parquet.size_bytes()),
         }
     }
 }

@@ -196,7 +196,7 @@ impl Frame {
                 y += ROW;
             }
             if all > shown {
-                ink.text(x, y, "fold", "start", &format!("… and {} more, smaller than these", all - shown));
+                ink.text(x, y, "fold", "start", &format!("… and {} more, all smaller", all - shown));
                 y += ROW;
             }
             rows = rows.saturating_sub(all.min(most));

@@ -8,9 +8,11 @@ use super::Chart;
 /// What the renderer did not like.
 #[cfg(feature = "png")]
 pub fn draw(chart: &Chart) -> Result<Vec<u8>, String> {
+    use super::{frame::Frame, strokes, svg};
     use resvg::{tiny_skia, usvg};
     const ZOOM: f32 = 2.0;
-    let svg = super::svg::draw(chart, super::svg::Medium::Paper);
+    let many = strokes::are_many(chart);
+    let svg = svg::draw(chart, if many { svg::Medium::PaperAlone } else { svg::Medium::Paper });
     let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..usvg::Options::default() };
     let fonts = options.fontdb_mut();
     // Names of processes can be in any script; only then is it worth to look for more fonts.
@@ -28,6 +30,10 @@ pub fn draw(chart: &Chart) -> Result<Vec<u8>, String> {
     let mut paper =
         tiny_skia::Pixmap::new(size.width(), size.height()).ok_or("cannot draw PNG: no memory")?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(ZOOM, ZOOM), &mut paper.as_mut());
+    if let Some(frame) = Frame::new(chart).filter(|_| many) {
+        let width = paper.width() as usize;
+        strokes::draw(chart, &frame, f64::from(ZOOM), paper.data_mut(), width);
+    }
     paper.encode_png().map_err(|error| format!("cannot write PNG: {error}"))
 }
 

@@ -148,6 +148,15 @@ impl Style {
     }
 }
 
+/// The colour of a line on paper, as red, green and blue.
+#[cfg(feature = "png")]
+pub(super) fn colour(style: Option<&Style>, identity: usize) -> [u8; 3] {
+    let colours = style.unwrap_or(&LIGHT).colours;
+    let digits = &colours[identity % COLOURS % colours.len()][1..];
+    let number = u32::from_str_radix(digits, 16).unwrap_or(0);
+    [16, 8, 0].map(|shift| (number >> shift) as u8)
+}
+
 /// The colours as CSS: of a style, or light and dark; `fixed` leaves the choice out, for paper.
 pub(super) fn css(style: Option<&Style>, fixed: bool) -> String {
     match style {
@@ -169,6 +178,11 @@ mod tests {
     fn every_style_has_a_name_of_its_own() {
         for style in &STYLES {
             assert_eq!(Style::named(style.name), Some(style));
+            #[cfg(feature = "png")]
+            for (identity, written) in style.colours.iter().enumerate() {
+                let [red, green, blue] = super::colour(Some(style), identity);
+                assert_eq!(*written, format!("#{red:02x}{green:02x}{blue:02x}"));
+            }
         }
         assert_eq!(Style::named("NoStyle"), None);
     }

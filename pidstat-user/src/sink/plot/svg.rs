@@ -3,11 +3,11 @@
 use super::{
     Chart, Line, Point,
     frame::{Frame, HEIGHT, WIDTH},
+    grid::Grid,
     ink::{Escaped, Ink, Short},
     style::{self, COLOURS},
     time,
 };
-use std::fmt::Write as _;
 
 /// What every picture looks like.
 const LOOK: &str = include_str!("plot.css");
@@ -20,9 +20,6 @@ pub const SCRIPT: &str = include_str!("plot.js");
 
 /// Dots on more lines than these would be all that one sees.
 const MOST_WITH_DOTS: usize = 40;
-
-/// Points that are worth a wide stroke on paper.
-const MOST_WIDE: usize = 30_000;
 
 /// Where a picture will be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +35,8 @@ pub enum Medium<'a> {
     },
     /// By a program that knows the older half of SVG: places instead of values, no choice of colours, no script.
     Paper,
+    /// The same without the lines: another one draws them.
+    PaperAlone,
 }
 
 /// The style sheet of pictures on a page, light and dark.
@@ -75,11 +74,8 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
         26..=150 => " many",
         _ => " crowd",
     };
-    // Strokes of a pixel are drawn in a third of the time of wider ones, which matters only where there are many.
-    let points: usize = chart.lines.iter().map(|line| line.points.len()).sum();
-    let fine = if medium == Medium::Paper && points > MOST_WIDE { " fine" } else { "" };
     ink.put(format_args!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot{crowd}{fine}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot{crowd}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"{}\" data-format=\"{}\" data-relative=\"{}\"",
         Escaped(&chart.title),
         chart.formatter.key(),
@@ -94,7 +90,7 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
             let colours = style::css(chart.style, false);
             ink.put(format_args!("<style>\n{LOOK}{colours}{LIVE}</style>\n"));
         }
-        Medium::Paper => {
+        Medium::Paper | Medium::PaperAlone => {
             let colours = style::css(chart.style, true);
             ink.put(format_args!("<style>\n{LOOK}{colours}</style>\n"));
         }
@@ -106,7 +102,9 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
     match &frame {
         Some(frame) => {
             frame.draw(chart, &mut ink);
-            lines(chart, frame, medium, &mut ink);
+            if medium != Medium::PaperAlone {
+                lines(chart, frame, medium, &mut ink);
+            }
             frame.legend(chart, &mut ink);
         }
         None => ink.text(WIDTH / 2.0, HEIGHT / 2.0, "none", "middle", "No data"),
@@ -114,7 +112,7 @@ pub fn draw(chart: &Chart, medium: Medium<'_>) -> String {
     match medium {
         Medium::File => ink.put(format_args!("<script><![CDATA[\n{SCRIPT}]]></script>\n")),
         Medium::Page { script, .. } => ink.put(format_args!("<script href=\"{script}\"></script>\n")),
-        Medium::Paper => {}
+        Medium::Paper | Medium::PaperAlone => {}
     }
     ink.out.push_str("</svg>\n");
     ink.out
@@ -202,100 +200,6 @@ fn dots(chart: &Chart, frame: &Frame, medium: Medium<'_>, ink: &mut Ink) {
         }
     }
     ink.put(format_args!("</g>\n"));
-}
-
-/// Whole numbers that stand for moments and values, so that the picture keeps them in few letters.
-struct Grid<'a> {
-    frame: &'a Frame,
-    right: bool,
-    logarithmic: bool,
-    low: f64,
-    /// Seconds of one step to the right.
-    second: f64,
-    /// Measure of one step up.
-    unit: f64,
-    /// Pixels of these steps.
-    scale: (f64, f64),
-    paper: bool,
-}
-
-impl<'a> Grid<'a> {
-    fn new(frame: &'a Frame, right: bool, medium: Medium<'_>) -> Option<Grid<'a>> {
-        let scale = frame.scales[usize::from(right)].as_ref()?;
-        let (span, range) = (frame.to - frame.from, scale.high - scale.low);
-        let second = if span < 2.0 { 1e-6 } else { 1e-3 };
-        let unit = 10_f64.powf((range / 1e6).log10().floor()).max(f64::MIN_POSITIVE);
-        Some(Grid {
-            frame,
-            right,
-            logarithmic: scale.logarithmic,
-            low: scale.low,
-            second,
-            unit,
-            scale: (frame.width / span * second, frame.height / range * unit),
-            paper: medium == Medium::Paper,
-        })
-    }
-
-    /// What the script needs to read values back, and what puts them in their place.
-    fn attributes(&self) -> String {
-        if self.paper {
-            return String::new();
-        }
-        let Grid { second, unit, low, logarithmic, .. } = self;
-        format!(
-            " data-second=\"{second}\" data-unit=\"{unit}\" data-low=\"{low}\" data-log=\"{logarithmic}\" \
-             transform=\"matrix({:e} 0 0 {:e} 0 {})\"",
-            self.scale.0, -self.scale.1, self.frame.height
-        )
-    }
-
-    /// A point's steps; none is a gap.
-    fn steps(&self, point: &Point) -> Option<(i64, i64)> {
-        let scale = self.frame.scales[usize::from(self.right)].as_ref()?;
-        let measure = scale.measure(point.value);
-        let steps = |distance: f64, step: f64| (distance / step).round() as i64;
-        measure
-            .is_finite()
-            .then(|| (steps(point.ts - self.frame.from, self.second), steps(measure - self.low, self.unit)))
-    }
-
-    /// Writes the path through the points: from each to the next, `m` over a gap, `z` makes a lone point visible.
-    fn path(&self, points: &[Point], out: &mut String) {
-        let mut last = (0, 0);
-        let mut stretch = 0_usize;
-        for (number, point) in points.iter().enumerate() {
-            let place = if self.paper { self.place(point) } else { self.steps(point) };
-            let Some(place) = place else {
-                stretch = 0;
-                continue;
-            };
-            if stretch == 0 {
-                out.push('m');
-            }
-            let (x, y) = (place.0 - last.0, place.1 - last.1);
-            let comma = if stretch > 0 && x >= 0 { " " } else { "" };
-            let space = if y >= 0 { " " } else { "" };
-            // Writing to a string cannot fail.
-            let _ = if self.paper {
-                write!(out, "{comma}{}{space}{}", Short(x as f64 / 10.0), Short(y as f64 / 10.0))
-            } else {
-                write!(out, "{comma}{x}{space}{y}")
-            };
-            last = place;
-            stretch += 1;
-            let gap_next = points.get(number + 1).is_none_or(|next| self.steps(next).is_none());
-            if stretch == 1 && gap_next {
-                out.push_str(if self.paper { "h0.1h-0.1" } else { "z" });
-            }
-        }
-    }
-
-    /// A point's place on paper, in tenths of a pixel.
-    fn place(&self, point: &Point) -> Option<(i64, i64)> {
-        let y = self.frame.y(self.right, point.value);
-        y.is_finite().then(|| ((self.frame.x(point.ts) * 10.0).round() as i64, (y * 10.0).round() as i64))
-    }
 }
 
 /// The edge of an area: above from left to right, below from right to left.

@@ -16,10 +16,7 @@ impl ToSql for Value {
             Value::Integer(number) => ToSqlOutput::from(*number),
             Value::Large(number) => ToSqlOutput::from(format!("{number:#x}")),
             Value::Text(text) => ToSqlOutput::from(&**text),
-            Value::List(numbers) => {
-                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
-                ToSqlOutput::from(format!("[{}]", numbers.join(",")))
-            }
+            Value::List(numbers) => ToSqlOutput::from(Value::one_text(numbers)),
         })
     }
 }
@@ -49,7 +46,10 @@ pub fn create(
 }
 
 fn kind(column: &Column) -> &'static str {
-    if column.kind == Kind::Integer { "INTEGER" } else { "TEXT" }
+    match column.kind {
+        Kind::Integer | Kind::Mask => "INTEGER",
+        Kind::Text | Kind::List => "TEXT",
+    }
 }
 
 /// The rows of one sample on their way into `record`. Whoever makes them holds the transaction.

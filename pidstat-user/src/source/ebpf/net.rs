@@ -15,14 +15,16 @@ use crate::{
         net::{self, Options, PidNamespace},
         outbox::Outbox,
     },
-    sample::{Connection, Losses, Missing, NetChoice, Reading, Traffic},
+    sample::{Connection, Losses, Missing, NetChoice, Reading},
 };
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, RingBuf},
 };
 use ledger::Ledger;
-use pidstat_common::net::{FlowCounters, FlowKey, NetLosses, PacketCounters, RECORD_FULL, SockRecord, Turn};
+use pidstat_common::net::{
+    Credentials, FlowCounters, FlowKey, NetLosses, PacketCounters, RECORD_FULL, SockRecord, Turn,
+};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
@@ -35,6 +37,8 @@ pub struct Net {
     passed_over: Vec<(&'static Rung, Reason)>,
     /// The walk that finds owners, where no hook tells of them.
     files: Option<IterLink>,
+    /// The one that tells whose credentials are whose.
+    credentials: IterLink,
     ledger: Ledger,
     /// Whether UNIX sockets were asked for.
     unix: bool,
@@ -101,7 +105,7 @@ impl Net {
         let globals = net::globals(kernel.btf(), rung, ours, options)?;
         let mut object = Object::load(kernel, &net::FAMILY, &globals)?;
         let mut programs = Vec::new();
-        let (mut sockets, mut files) = (None, None);
+        let (mut sockets, mut files, mut credentials) = (None, None, None);
         let mut on_wire = None;
         let requested = rung.on_request.iter().filter(|program| net::requested(program, options));
         let optional = rung.where_present.iter().chain(requested);
@@ -121,6 +125,10 @@ impl Net {
             };
             match attached {
                 Attached::Iter(iter) if *program == net::SOCKETS => sockets = Some(iter),
+                Attached::Iter(iter) if *program == net::ACCEPTED => {
+                    let link = iter.link(Scope::All);
+                    credentials = Some(link.map_err(|error| Reason::of_call("link of iter/task", &error))?);
+                }
                 Attached::Iter(iter) => {
                     let link = walk_once(&iter)?;
                     if *program == net::FILES && net::by_sequence(rung) {
@@ -159,6 +167,7 @@ impl Net {
             rung,
             passed_over: Vec::new(),
             files,
+            credentials: credentials.ok_or_else(|| lacks(net::ACCEPTED.name))?,
             ring: RingBuf::try_from(map("ps_closed")?).map_err(|e| Reason::of_map(&e))?,
             packets: match (on_wire.clone(), map("ps_packets")?) {
                 (Some(Ok(())), Map::HashMap(map)) => Some(Ok(Packets {
@@ -228,6 +237,16 @@ impl Net {
                 break;
             }
         }
+        if self.ledger.wants_credentials() {
+            let ledger = &mut self.ledger;
+            self.credentials
+                .read(&mut self.buffer, |piece| {
+                    let each = piece.chunks_exact(size_of::<Credentials>());
+                    each.filter_map(decode).for_each(|found| ledger.credentials(&found));
+                })
+                .map_err(|error| Reason::of_call("iter/task", &error))?;
+        }
+        self.ledger.adopt();
         if let Some(Ok(Packets { map, batch })) = &mut self.packets {
             let ledger = &mut self.ledger;
             batch
@@ -365,11 +384,6 @@ impl Net {
         self.ledger.connections(uptime_ns, out);
     }
 
-    /// Segments of connections that no process ever sent through, read from or closed: reset in an accept queue.
-    pub fn unowned(&self) -> Traffic {
-        self.ledger.unowned()
-    }
-
     /// The programs that run by themselves.
     pub fn programs(&self) -> &[OwnedFd] {
         &self.programs
@@ -382,6 +396,7 @@ impl Net {
 
     fn count_losses(&mut self, losses: &mut Losses) -> Result<(), Reason> {
         self.lost = self.losses.get(&0, 0).map_err(|e| Reason::of_map(&e))?;
+        self.ledger.lost(&self.lost);
         losses.storage_null = self.lost.storage_null;
         losses.flow_insert_failed = self.lost.flow_insert_failed;
         losses.turn_insert_failed = self.lost.turn_insert_failed;

@@ -3,13 +3,13 @@
 use crate::load::Load;
 use anyhow::{Context, Result, anyhow, ensure};
 use pidstat_tests::{
-    packets, paths, sandwich,
+    owners, packets, paths, sandwich,
     traffic::{self, Bench},
 };
 use pidstat_user::{
     clock::Clock,
     kernel::{self as kernel_side, Reason, ladder::Survey, net::Options},
-    sample::{Facts, Sample, Want},
+    sample::{Facts, NetChoice, Sample, Want},
     source::{
         Source as _,
         ebpf::{self, EbpfSource},
@@ -85,6 +85,16 @@ pub fn all() -> Result<bool> {
             .context("a rung")
             .and_then(|choice| packets::are_exact(choice).map_err(|why| anyhow!(why)));
         check(&format!("{rung}: packets on the wire are those that were sent"), outcome);
+    }
+    for rung in rungs.iter().filter(|rung| ["tracepoint", "fexit"].contains(rung)) {
+        let choice = paths::choice(rung).context("a rung")?;
+        let outcome = owners::of_subflows(choice).map_err(|why| anyhow!(why));
+        check(&format!("{rung}: subflows belong to who uses the MPTCP socket"), outcome);
+    }
+    for rung in [rungs[0], "sampled"] {
+        let choices = [NetChoice::Sampled, paths::choice(rung).context("a rung")?];
+        let outcome = owners::told_beside_another(choices, "short", 3).map_err(|why| anyhow!(why));
+        check(&format!("sampled beside {rung}: each tells the truth"), outcome);
     }
     check("what threads of the kernel move is one row", kernel_row());
     let probes = fs::read_to_string("/sys/kernel/tracing/kprobe_events")?;

@@ -4,13 +4,17 @@
 //! rather than whole counters makes three things right at once: a sum never goes back when a socket ends, the u32 segment
 //! counters may wrap, and a socket that a walk lists twice counts once.
 
+mod left;
 mod live;
+mod overflow;
 
 use crate::sample::{
     Comm, TaskKey, Traffic,
     socket::{Connection, ConnectionKey, Moved, User},
 };
+use left::{Left, Listeners, unaccepted};
 use live::{CookieHasher, Listed, LiveFlow, Wire};
+use overflow::Overflow;
 use pidstat_common::net::{
     FlowCounters, FlowKey, OWNER_KERNEL, Owner, PacketCounters, SOCK_INNER, SockRecord,
 };
@@ -42,7 +46,7 @@ pub struct NetOwner {
     /// Start in clock ticks (1/100 s) since boot, as [`crate::sample::TaskKey`] has it; 1 for the kernel.
     pub start_ticks: u64,
     /// Name when it was first seen; `[outside]` for everything outside the reader's PID namespace, `[kernel]` for what
-    /// threads of the kernel do (file systems and block devices over the network).
+    /// threads of the kernel do (file systems and block devices over the network), `[unaccepted]` for what no process took.
     pub comm: Comm,
     /// Real uid.
     pub uid: u32,
@@ -91,7 +95,10 @@ pub struct Ledger {
     owners: HashMap<OwnerKey, Account>,
     sockets: HashMap<u64, Listed, BuildHasherDefault<CookieHasher>>,
     flows: HashMap<FlowKey, LiveFlow>,
-    unowned: Traffic,
+    /// What ended without an owner.
+    left: Left,
+    /// What had no room.
+    overflow: Overflow,
     /// Cookies of TCP sockets that are gone, since this was last asked.
     gone: Vec<u64>,
     sample: u64,
@@ -120,13 +127,11 @@ impl Ledger {
         self.owners.values().map(|account| &account.shown)
     }
 
-    /// Traffic of connections that never had an owner.
-    pub fn unowned(&self) -> Traffic {
-        self.unowned
-    }
-
     /// A flow as it stands now.
     pub fn flow(&mut self, key: &FlowKey, now: &FlowCounters) {
+        if self.final_record(key, now) {
+            return;
+        }
         let on_wire = self.on_wire && now.name.family != AF_UNIX;
         let flow = self.flows.entry(*key).or_insert_with(|| {
             let owner = account(&mut self.owners, &now.owner, self.sample);
@@ -136,7 +141,7 @@ impl Ledger {
                 wire.owner.get_or_insert(owner);
             }
             let last = FlowCounters { tx_bytes: 0, rx_bytes: 0, tx_messages: 0, rx_messages: 0, ..*now };
-            LiveFlow { owner, last, changed: 0, absent: 0 }
+            LiveFlow { owner, last, name: now.name, changed: 0, absent: 0 }
         });
         let mut gain = flow.advance(now);
         if gain != Traffic::default() {
@@ -151,6 +156,9 @@ impl Ledger {
 
     /// A flow is out of the map.
     pub fn flow_ended(&mut self, key: &FlowKey) {
+        if self.final_ended(key) {
+            return;
+        }
         let Some(flow) = self.flows.remove(key) else { return };
         if self.keep_closed
             && let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner)
@@ -178,7 +186,7 @@ impl Ledger {
     /// Ends the packets of sockets that are gone, and of those that nobody used for long; returns their cookies.
     pub fn packets_ended(&mut self) -> Vec<u64> {
         let (sample, mut ended) = (self.sample, Vec::new());
-        let unowned = &mut self.unowned;
+        let mut unowned = Traffic::default();
         self.wires.retain(|cookie, wire| {
             let keep = wire.users > 0 || wire.owner.is_none() && wire.changed + TCP_ABSENT_SAMPLES > sample;
             if !keep {
@@ -190,6 +198,9 @@ impl Ledger {
             }
             keep
         });
+        if unowned != Traffic::default() {
+            self.credit_nobody(unowned);
+        }
         ended
     }
 
@@ -209,7 +220,7 @@ impl Ledger {
         let gain = live.advance(now);
         let gain = match live.owner {
             Some(_) => gain,
-            None if now.owner.tgid == 0 || !live.is_tcp() => return,
+            None if now.owner.tgid == 0 || !live.is_tcp() => return self.ownerless(now.cookie, &now.owner),
             None => {
                 live.owner = Some(account(&mut self.owners, &now.owner, self.sample));
                 live.moved
@@ -246,23 +257,15 @@ impl Ledger {
         self.socket(last);
         let Some(live) = self.sockets.remove(&last.cookie) else { return };
         self.gone.push(last.cookie);
-        if self.keep_closed {
-            let (key, user) = live
-                .owner
-                .and_then(|owner| identity(&self.owners, last.cookie, owner))
-                .unwrap_or_else(|| unaccepted(last.cookie));
+        let Some(owner) = live.owner else { return self.leave(last.cookie, live.into()) };
+        if live.listens() {
+            self.listened(live.record.name, owner);
+        } else if self.keep_closed
+            && let Some((key, user)) = identity(&self.owners, last.cookie, owner)
+        {
             self.bury(live.connection(key, user, true));
         }
-        match live.owner {
-            Some(owner) => close(&mut self.owners, owner, self.sample),
-            None => {
-                let sum = traffic(&live.moved);
-                self.unowned.tx_bytes += sum.tx_bytes;
-                self.unowned.rx_bytes += sum.rx_bytes;
-                self.unowned.tx_packets += sum.tx_packets;
-                self.unowned.rx_packets += sum.rx_packets;
-            }
-        }
+        close(&mut self.owners, owner, self.sample);
     }
 
     /// Keeps the row of a connection that ended. Beyond so many, one that nobody saw before is only added up.
@@ -282,16 +285,17 @@ impl Ledger {
         out.clear();
         out.append(&mut self.closed);
         self.taken = uptime_ns;
-        for (cookie, live) in self.sockets.iter().filter(|(_, live)| live.is_tcp()) {
-            let known = live.owner.and_then(|owner| identity(&self.owners, *cookie, owner));
-            match known {
-                Some((key, user)) => out.push(live.connection(key, user, false)),
-                None if live.moved == Moved::default() => {}
-                None => {
-                    let (key, user) = unaccepted(*cookie);
-                    out.push(live.connection(key, user, false));
-                }
+        let mut listeners: Option<Listeners> = None;
+        for (cookie, live) in self.sockets.iter().filter(|(_, live)| live.is_tcp() && !live.listens()) {
+            if live.owner.is_none() && live.moved == Moved::default() {
+                continue;
             }
+            let owner = live
+                .owner
+                .or_else(|| listeners.get_or_insert_with(|| self.listeners()).of(&live.record.name));
+            let known = owner.and_then(|owner| identity(&self.owners, *cookie, owner));
+            let (key, user) = known.unwrap_or_else(|| unaccepted(*cookie));
+            out.push(live.connection(key, user, false));
         }
         for (key, flow) in &self.flows {
             if let Some((of, user)) = identity(&self.owners, key.cookie, flow.owner) {
@@ -306,6 +310,7 @@ impl Ledger {
             ..Connection::blank(*key, *user)
         };
         out.extend(self.more.iter().map(more));
+        self.overflow_rows(out);
         out.sort_unstable_by_key(|connection| connection.key);
     }
 
@@ -334,10 +339,12 @@ impl Ledger {
             }
             keep
         });
-        let mut ended = Vec::new();
+        let mut ended = self.overflow.finals();
         for (key, flow) in &mut self.flows {
             let there = if key.cookie < FIRST_ADDRESS {
-                self.sockets.get(&key.cookie).is_some_and(|live| live.seen == sample)
+                let listed = self.sockets.get(&key.cookie).filter(|live| live.seen == sample);
+                // A socket may connect after its first use, and the row of one that is gone has its last name.
+                listed.inspect(|live| flow.name = live.record.name).is_some()
             } else {
                 flow.changed == sample || owners.get(&flow.owner).is_none_or(|a| exists(a.shown.pid))
             };
@@ -396,26 +403,36 @@ fn identity(
     Some((ConnectionKey { cookie, owner: shown.key() }, shown.user()))
 }
 
-/// The same of a connection that nobody accepted yet.
-fn unaccepted(cookie: u64) -> (ConnectionKey, User) {
-    let key = ConnectionKey { cookie, owner: TaskKey::default() };
-    (key, User { comm: Comm::new(b"[unaccepted]"), uid: 0 })
-}
-
 /// Opens one more socket or flow of a process; makes its account with the first.
 fn account(owners: &mut HashMap<OwnerKey, Account>, owner: &Owner, sample: u64) -> OwnerKey {
-    let (key, name) = match () {
-        () if owner.flags & OWNER_KERNEL != 0 => ((0, NS_PER_TICK), Some(&b"[kernel]"[..])),
-        () if owner.pid == 0 => ((0, 0), Some(&b"[outside]"[..])),
-        () => ((owner.tgid, owner.start_ns), None),
-    };
+    if owner.flags & OWNER_KERNEL != 0 {
+        return named(owners, (0, NS_PER_TICK), b"[kernel]", sample);
+    }
+    if owner.pid == 0 {
+        return named(owners, (0, 0), b"[outside]", sample);
+    }
+    open(owners, (owner.tgid, owner.start_ns), (owner.pid, owner.uid), &owner.comm, sample)
+}
+
+/// The same for what has no process.
+fn named(owners: &mut HashMap<OwnerKey, Account>, key: OwnerKey, name: &[u8], sample: u64) -> OwnerKey {
+    open(owners, key, (0, 0), name, sample)
+}
+
+fn open(
+    owners: &mut HashMap<OwnerKey, Account>,
+    key: OwnerKey,
+    (pid, uid): (u32, u32),
+    name: &[u8],
+    sample: u64,
+) -> OwnerKey {
     let account = owners.entry(key).or_insert_with(|| Account {
         shown: NetOwner {
             tgid: key.0,
-            pid: if name.is_some() { 0 } else { owner.pid },
+            pid,
             start_ticks: key.1 / NS_PER_TICK,
-            comm: Comm::new(name.unwrap_or(&owner.comm)),
-            uid: if name.is_some() { 0 } else { owner.uid },
+            comm: Comm::new(name),
+            uid,
             traffic: Traffic::default(),
             unix: Traffic::default(),
         },

@@ -50,6 +50,11 @@ impl Live {
         self.record.name.protocol == TCP
     }
 
+    /// Whether it listens, or did: it is connected to nobody and never was.
+    pub(super) fn listens(&self) -> bool {
+        self.is_tcp() && self.record.name.remote_port == 0 && self.moved == Moved::default()
+    }
+
     /// Takes a later record over and says what the socket gained.
     pub(super) fn advance(&mut self, now: &SockRecord) -> Moved {
         let was = std::mem::replace(&mut self.record, *now);
@@ -119,6 +124,12 @@ impl Listed {
     }
 }
 
+impl From<Listed> for Live {
+    fn from(listed: Listed) -> Live {
+        *listed.live
+    }
+}
+
 impl Deref for Listed {
     type Target = Live;
 
@@ -160,6 +171,8 @@ impl Hasher for CookieHasher {
 pub(super) struct LiveFlow {
     pub(super) owner: OwnerKey,
     pub(super) last: FlowCounters,
+    /// The socket, as of the last walk that saw it.
+    pub(super) name: SockName,
     /// The last sample in which it gained something.
     pub(super) changed: u64,
     /// Walks in a row that did not list its socket.
@@ -189,7 +202,7 @@ impl LiveFlow {
         wire: Option<PacketCounters>,
     ) -> Connection {
         let last = &self.last;
-        let name = socket.map_or(&last.name, |socket| &socket.name);
+        let name = socket.map_or(&self.name, |socket| &socket.name);
         let datagrams = last.tx_messages + last.rx_messages > 0 && name.family != AF_UNIX;
         let header = ip_header(name) + transport_header(name.protocol);
         let estimate = |bytes, messages| if datagrams { bytes + messages * header } else { 0 };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sample::socket::TCP;
-use pidstat_common::net::SockName;
+use pidstat_common::net::{Credentials, OWNER_ACCEPTED, SockName};
 
 fn owner(tgid: u32) -> Owner {
     Owner {
@@ -39,7 +39,7 @@ fn udp(cookie: u64) -> SockRecord {
 
 fn flow(cookie: u64, tgid: u32, bytes: u64) -> (FlowKey, FlowCounters) {
     let owner = owner(tgid);
-    let key = FlowKey { cookie, start_ns: owner.start_ns, tgid, pad: 0 };
+    let key = FlowKey { cookie, start_ns: owner.start_ns, tgid, kind: 0 };
     (key, FlowCounters { owner, tx_bytes: bytes, tx_messages: 1, ..FlowCounters::default() })
 }
 
@@ -58,6 +58,7 @@ fn sample(
     flows.iter().for_each(|(key, value)| ledger.flow(key, value));
     walk.iter().for_each(|record| ledger.socket(record));
     ring.iter().for_each(|record| ledger.closed(record));
+    ledger.adopt();
     let ended = ledger.end(|_| true);
     ended.iter().for_each(|key| ledger.flow_ended(key));
     ended.len()
@@ -111,7 +112,54 @@ fn what_came_before_the_owner_was_known_is_the_owners() {
     assert_eq!(ledger.owners().count(), 0);
     sample(&mut ledger, &[], &[tcp(1, 7, 11, 8)], &[tcp(2, 0, 0, 4)]);
     assert_eq!(sum(&ledger, 7).tx_packets, 8);
-    assert_eq!(ledger.unowned().tx_packets, 4);
+    let nobody = ledger.owners().find(|owner| owner.comm.as_bytes() == b"[unaccepted]");
+    assert_eq!(nobody.map(|nobody| (nobody.pid, nobody.traffic.tx_packets)), Some((0, 4)));
+}
+
+/// What begins a connection at port 80 of `local` that nobody owns, and a socket that listens there.
+fn at_port_80(cookie: u64, tgid: u32, local: u32, segs_in: u32) -> SockRecord {
+    let mut record = tcp(cookie, tgid, 0, 0);
+    let remote_port = if segs_in > 0 { 4000 } else { 0 };
+    record.name = SockName { family: 2, local_port: 80, local: [local, 0, 0, 0], remote_port, ..record.name };
+    SockRecord { segs_in, ..record }
+}
+
+#[test]
+fn what_nobody_accepted_is_the_listeners() {
+    let mut ledger = Ledger { keep_closed: true, ..Ledger::default() };
+    let (any, mine, other) = (0, u32::to_be(0x7f00_0001), u32::to_be(0x7f00_0002));
+    let walk = [at_port_80(1, 7, any, 0), at_port_80(2, 8, mine, 0), at_port_80(5, 0, other, 4)];
+    let ring = [at_port_80(3, 0, mine, 2), at_port_80(4, 0, other, 3)];
+    sample(&mut ledger, &[], &walk, &ring);
+    assert_eq!([7, 8].map(|tgid| sum(&ledger, tgid).rx_packets), [3, 2]);
+    let mut rows = Vec::new();
+    ledger.connections(0, &mut rows);
+    let rows: Vec<_> = rows.iter().map(|row| (row.key.cookie, row.key.owner.tgid, row.closed)).collect();
+    assert_eq!(rows, [(3, 8, true), (4, 7, true), (5, 7, false)], "and those that listen have no rows");
+    // A process that ends closes what waits for it before it closes what it waited with.
+    sample(&mut ledger, &[], &[], &[at_port_80(5, 0, other, 6), at_port_80(1, 7, any, 0)]);
+    assert_eq!(sum(&ledger, 7).rx_packets, 9);
+}
+
+#[test]
+fn what_somebody_else_closed_is_whose_credentials_accepted_it() {
+    let mut ledger = Ledger::default();
+    let left = |cookie, opened_ns| {
+        let mut record = at_port_80(cookie, 0, 0, 3);
+        record.owner = Owner { start_ns: 0xc0de, flags: OWNER_ACCEPTED, ..Owner::default() };
+        record.tx_bytes = 13;
+        record.name.opened_ns = opened_ns;
+        record
+    };
+    ledger.begin();
+    [at_port_80(1, 7, 0, 0), left(2, 90_000_000)].iter().for_each(|record| ledger.socket(record));
+    [left(3, 90_000_000), left(4, 60_000_000)].iter().for_each(|record| ledger.closed(record));
+    assert!(ledger.wants_credentials());
+    ledger.credentials(&Credentials { address: 0xc0de, owner: owner(8) });
+    ledger.adopt();
+    assert!(!ledger.wants_credentials());
+    assert_eq!(sum(&ledger, 8).tx_bytes, 26, "one that ended and one that did not yet");
+    assert_eq!(sum(&ledger, 7).tx_bytes, 13, "who began after the connection did not accept it");
 }
 
 #[test]

@@ -10,7 +10,10 @@ use crate::sample::{
     socket::{ConnectionKey, MPTCP, User, address},
 };
 use pidstat_common::net::{Credentials, OWNER_ACCEPTED, Owner, SockName, UPPER_MPTCP};
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 /// Everything that no process took and nobody listened for.
 const NOBODY: OwnerKey = (0, 2 * NS_PER_TICK);
@@ -23,6 +26,8 @@ const KEPT_SAMPLES: u64 = 64;
 pub(super) struct Left {
     /// Connections that ended since the last sample, by cookie.
     ended: Vec<(u64, Live)>,
+    /// Cookies of those among them that a sample more is waited for.
+    waited: HashSet<u64>,
     /// Cookies of those that were closed and did not end yet.
     open: Vec<u64>,
     /// Sockets that listened, and ended since the last sample.
@@ -97,7 +102,14 @@ impl Ledger {
             let (listeners, parents) = (self.listeners(), self.parents(&ended));
             for (cookie, live) in ended {
                 let name = &live.record.name;
-                let known = parents.get(&ends(name)).copied().or_else(|| listeners.of(name));
+                let parent = parents.get(&ends(name)).copied();
+                // The use of its MPTCP socket may be younger than the flows of this sample; the next has it.
+                if parent.is_none() && live.record.upper == UPPER_MPTCP && self.left.waited.insert(cookie) {
+                    self.left.ended.push((cookie, live));
+                    continue;
+                }
+                self.left.waited.remove(&cookie);
+                let known = parent.or_else(|| listeners.of(name));
                 let key = match (acceptor(&self.left, &live), known) {
                     (Some(owner), _) => account(&mut self.owners, owner, sample),
                     (None, Some(known)) => again(&mut self.owners, known),

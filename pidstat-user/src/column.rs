@@ -210,7 +210,7 @@ impl Report {
 }
 
 /// Every report in the order of display.
-pub const REPORTS: [&Report; 15] = [
+pub const REPORTS: [&Report; 16] = [
     &cpu::TASK,
     &cpu::CHILDREN,
     &memory::TASK,
@@ -218,6 +218,7 @@ pub const REPORTS: [&Report; 15] = [
     &memory::MORE,
     &stack::REPORT,
     &io::REPORT,
+    &io::MORE,
     &switch::REPORT,
     &kernel::REPORT,
     &realtime::REPORT,

@@ -1,6 +1,6 @@
 //! `-d`: storage I/O (`/proc/PID/io`; include/linux/task_io_accounting.h).
 
-use super::{Column, Report, Scope, Unit, Value};
+use super::{Column, NO_LETTER, Report, Scope, Unit, Value};
 use crate::{
     rate::Row,
     sample::{Facts, Io},
@@ -67,6 +67,42 @@ pub(super) const REPORT: Report = Report {
             || row.changed(|task| task.io.map_or(0, |io| io.read_bytes))
             || row.changed(|task| task.io.map_or(0, |io| io.write_bytes))
             || row.changed(|task| task.io.map_or(0, |io| io.cancelled_write_bytes))
+    },
+};
+
+/// What sysstat has no column for.
+pub(super) const MORE: Report = Report {
+    flag: NO_LETTER,
+    scope: Scope::Task,
+    json: "task-io-more",
+    title: "more about storage, by --columns",
+    columns: &[
+        Column {
+            id: "read_calls_per_sec",
+            head: "syscr/s",
+            json: "syscr/s",
+            width: 9,
+            unit: Unit::PerSec,
+            needs: Facts::IO,
+            machine_only: false,
+            help: "System calls that read, from whatever it was.",
+            read: |row| row.per_sec(|task| task.io.map(|io| io.read_calls)).into(),
+        },
+        Column {
+            id: "write_calls_per_sec",
+            head: "syscw/s",
+            json: "syscw/s",
+            width: 9,
+            unit: Unit::PerSec,
+            needs: Facts::IO,
+            machine_only: false,
+            help: "System calls that wrote, to whatever it was.",
+            read: |row| row.per_sec(|task| task.io.map(|io| io.write_calls)).into(),
+        },
+    ],
+    active: |row| {
+        row.changed(|task| task.io.map_or(0, |io| io.read_calls))
+            || row.changed(|task| task.io.map_or(0, |io| io.write_calls))
     },
 };
 

@@ -44,7 +44,7 @@ pub unsafe fn charge(sk: Socket, process: &Process, moved: Moved) {
     // SAFETY: a full socket; pointers into the map stay valid while the program runs, since entries are deleted only
     // after their socket.
     unsafe {
-        match FLOWS.get_ptr_mut(&key(sk.cookie(), process)) {
+        match FLOWS.get_ptr_mut(key(sk.cookie(), process)) {
             Some(found) => add_to(found, moved),
             None => begin(sk.0, moved.tx_bytes, moved.rx_bytes, moved.tx_messages << 32 | moved.rx_messages),
         }
@@ -79,10 +79,10 @@ unsafe fn begin(sk: *mut c_void, tx_bytes: u64, rx_bytes: u64, messages: u64) {
         };
         process.describe(&raw mut fresh.owner);
         // BPF_NOEXIST: another thread may have been faster, and overwriting would lose what it counted.
-        if FLOWS.insert(&key, &fresh, 1).is_ok() {
+        if FLOWS.insert(key, fresh, 1).is_ok() {
             return;
         }
-        match FLOWS.get_ptr_mut(&key) {
+        match FLOWS.get_ptr_mut(key) {
             Some(found) => add_to(found, moved),
             None => no_room(unix, moved),
         }

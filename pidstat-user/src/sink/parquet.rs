@@ -38,6 +38,8 @@ use std::{
 const GROUP_SAMPLES: usize = 100;
 /// Rows after which a group is full, whatever samples they are of: they are kept in memory until it is written.
 const GROUP_ROWS: usize = 100_000;
+/// Rows that no file has.
+const MOST_ROWS: i64 = 1 << 48;
 /// What a file begins and ends with.
 const MAGIC_BYTES: u64 = 4;
 
@@ -86,7 +88,7 @@ impl Parquet {
             path: path.into(),
             file,
             encoder: encoder.map_err(|error| io(other(error)))?,
-            finished_rows: earlier.iter().map(RowGroupMetaData::num_rows).sum(),
+            finished_rows: rows(&earlier),
             earlier,
             end,
             footer: Vec::new(),
@@ -242,7 +244,16 @@ fn groups(file: &File, wanted: &SchemaDescriptor) -> io::Result<(Vec<RowGroupMet
             "it is there and has other columns; name another, or give the same --procfile-list",
         ));
     }
-    Ok((metadata.row_groups().to_vec(), end_of_groups(file)?))
+    let groups = metadata.row_groups().to_vec();
+    if !(0..MOST_ROWS).contains(&rows(&groups)) || groups.iter().any(|group| group.num_rows() < 0) {
+        return Err(io::Error::other("it is there and its numbers of rows make no sense; name another"));
+    }
+    Ok((groups, end_of_groups(file)?))
+}
+
+/// How many rows groups have together.
+fn rows(groups: &[RowGroupMetaData]) -> i64 {
+    groups.iter().map(RowGroupMetaData::num_rows).fold(0, i64::saturating_add)
 }
 
 /// Where the footer begins, by the length that stands at the end of it.
@@ -323,5 +334,34 @@ mod tests {
             (rows, file.size_bytes()),
             (vec![GROUP_SAMPLES as i64, 3], fs::read(&path).unwrap().len() as u64)
         );
+    }
+
+    /// The file that is continued may be anybody's.
+    #[test]
+    fn a_footer_of_any_bytes_is_refused_or_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.parquet");
+        let columns = columns(&[Member::Cmdline, Member::Io]);
+        let mut file = Parquet::open(&path, &columns, &[("key", "value".into())]).unwrap();
+        record(&mut file, &columns, GROUP_SAMPLES);
+        let end = file.end as usize;
+        drop(file);
+        let whole = fs::read(&path).unwrap();
+        let mut seed = 1_u64;
+        let mut any = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        let mut refused = 0;
+        for _ in 0..1_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=any(3) {
+                let at = end + any(bytes.len() - end);
+                bytes[at] = any(256) as u8;
+            }
+            fs::write(&path, &bytes).unwrap();
+            refused += usize::from(Parquet::open(&path, &columns, &[]).is_err());
+        }
+        assert!(refused > 100, "{refused}");
     }
 }

@@ -58,7 +58,15 @@ impl Scale {
         // The ends are where the values end: a decade with one value at its edge would be wasted paper.
         let margin = (high - low) * 0.03;
         let (low, high) = (low - margin, high + margin);
-        let ticks = ticks.filter(|tick| (low..=high).contains(&tick.log10())).collect();
+        let inside = |tick: &f64| (low..=high).contains(&tick.log10());
+        let mut ticks: Vec<f64> = ticks.filter(inside).collect();
+        if ticks.len() < 3 {
+            // A part of a decade is nearly even.
+            let (from, to) = (10_f64.powf(low), 10_f64.powf(high));
+            let step = round_step((to - from) / 6.0);
+            let first = (from / step).ceil();
+            ticks = (0..=7).map(|at| (first + f64::from(at)) * step).filter(inside).collect();
+        }
         Scale { logarithmic: true, low, high, ticks, step: 0.0 }
     }
 
@@ -111,6 +119,8 @@ mod tests {
         assert_eq!(scale.ticks, [0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0]);
         assert!(scale.measure(0.0).is_nan() && scale.place(0.02) > 0.0);
         assert!(Scale::new(5.0, 5.0, 5, true).ticks.len() > 1);
+        assert_eq!(Scale::new(28.0, 53.0, 5, true).ticks, [30.0, 35.0, 40.0, 45.0, 50.0]);
+        assert!(Scale::new(32.0, 32.1, 5, true).ticks.len() > 2);
         assert!(Scale::new(1e-300, 1e300, 5, true).ticks.len() < 15);
     }
 }

@@ -148,12 +148,16 @@ pub struct Ended {
     pub maxrss: u64,
     /// Block I/O delay of the first thread as `stat` field 42 counts it; all bits set where it was not measured.
     pub block_io: u64,
+    /// Counts calls of exec, as in a record of the walk.
+    pub exec_id: u32,
+    /// Nothing.
+    pub pad: u32,
     /// Name, ended by NUL.
     pub comm: [u8; 16],
 }
 
 const _: () =
-    assert!(size_of::<GroupEntry>() == 496 && size_of::<Ended>() == 352 && size_of::<Counted>() == 16);
+    assert!(size_of::<GroupEntry>() == 504 && size_of::<Ended>() == 360 && size_of::<Counted>() == 16);
 
 // SAFETY: repr(C), integers that leave no gap (the size is asserted), every bit pattern is valid.
 #[cfg(feature = "user")]

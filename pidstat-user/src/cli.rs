@@ -21,6 +21,7 @@ pub mod surroundings;
 pub mod sysstat;
 pub mod tree;
 pub mod watch;
+pub mod zone;
 
 pub use args::Args;
 pub use plan::Plan;

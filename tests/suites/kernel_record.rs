@@ -303,12 +303,13 @@ fn traffic_connections_and_ended_processes_are_in_the_tables_and_in_what_is_repl
     for table in ["network", "connection", "exited"] {
         assert_eq!(sums(&database, table, &told), told, "{table}");
     }
-    // Each connection ended once, in its last row, with all that it moved.
+    // Each connection ended once, in its last row, with all that it moved. Others' are somewhere in their lives.
+    let ours: Vec<String> = told.keys().map(u32::to_string).collect();
     let odd: i64 = database
         .query_row(
-            "SELECT count(*) FROM (SELECT sum(closed) ends, sum(tx_bytes) gains, max(total_tx_bytes) whole, max(sample_id) last,
-                max(iif(closed, sample_id, 0)) ended FROM connection WHERE comm = 'netload' AND remote_address IS NOT NULL
-                GROUP BY cookie, pid) WHERE ends <> 1 OR gains <> whole OR ended <> last",
+            &format!("SELECT count(*) FROM (SELECT sum(closed) ends, sum(tx_bytes) gains, max(total_tx_bytes) whole, max(sample_id) last,
+                max(iif(closed, sample_id, 0)) ended FROM connection WHERE pid IN ({}) AND remote_address IS NOT NULL
+                GROUP BY cookie, pid) WHERE ends <> 1 OR gains <> whole OR ended <> last", ours.join(", ")),
             [],
             |row| row.get(0),
         )
@@ -425,4 +426,37 @@ fn processes_that_end_while_a_query_waits_are_in_its_tree() {
     ]);
     let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
     assert!(table[0]["n"].as_u64() > Some(10), "{table}");
+}
+
+#[test]
+fn a_command_line_is_that_of_the_program_that_ended() {
+    let query = "$..children[?(@.exited.code == 0)]";
+    let arguments = ["query", "--exited", "4", "-f", "stat,cmdline,exited", query];
+    let mut asked = Ended(tool::command(&arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let mut out = asked.0.stdout.take().unwrap();
+    let said = thread::spawn(move || serde_json::from_reader::<_, serde_json::Value>(&mut out));
+    // All are seen as shells; one half is then another program for a while, the other for a moment.
+    let (mut long, mut children) = (true, BTreeMap::new());
+    while asked.0.try_wait().unwrap().is_none() {
+        let script = if long { "sleep 0.6; exec sleep 0.9" } else { "sleep 0.6; exec true" };
+        let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        children.insert(u64::from(child.id()), child);
+        thread::sleep(Duration::from_millis(100));
+        // Who is not waited for does not end.
+        children.values_mut().for_each(|child| _ = child.try_wait());
+        long = !long;
+    }
+    let said = said.join().unwrap().unwrap();
+    let mut lines = Vec::new();
+    for node in said.as_array().unwrap() {
+        let (comm, line) = (&node["stat"]["comm"], &node["cmdline"]);
+        if children.contains_key(&node["stat"]["pid"].as_u64().unwrap()) {
+            let own = if comm == "true" { "true" } else { "sleep 0.9" };
+            assert!(comm != "sh" && (line.is_null() || line == own), "{node}");
+            lines.push(line.as_str().unwrap_or_default().to_owned());
+        }
+    }
+    let known = lines.iter().filter(|line| *line == "sleep 0.9").count();
+    assert!(known >= 2 && lines.iter().any(String::is_empty), "{lines:?}");
+    children.values_mut().for_each(|child| _ = child.wait());
 }

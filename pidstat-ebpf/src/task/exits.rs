@@ -292,6 +292,8 @@ unsafe fn describe(
                 u64_at(delays, offset!(blkio_delay)) + u64_at(delays, offset!(swapin_delay))
             }
         );
+        put!(r.exec_id = u32_at(task, offset!(exec_id)));
+        put!(r.pad = 0);
         let comm = addr_of_mut!((*r).comm).cast::<u64>();
         comm.write_volatile(u64_at(task, offset!(comm)));
         comm.add(1).write_volatile(u64_at(task, offset!(comm) + 8));

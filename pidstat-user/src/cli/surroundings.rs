@@ -22,7 +22,7 @@ impl Surroundings {
         Surroundings {
             terminal_rows: super::terminal_rows(),
             own_pid: std::process::id(),
-            zone: TimeZone::system(),
+            zone: super::zone::of_this_process(),
             variable: |name| std::env::var(name).ok(),
         }
     }

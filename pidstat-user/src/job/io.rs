@@ -5,7 +5,7 @@ mod screen;
 
 use super::terminal::{Keys, size};
 use crate::{
-    cli::{Args, Plan, Surroundings, exit, io::IoArgs},
+    cli::{Args, Plan, Surroundings, exit, io::IoArgs, zone},
     clock::Clock,
     engine::{
         self, Failure,
@@ -139,7 +139,7 @@ impl<'a> Job<'a> {
             machine: None,
             machine_before: None,
             taken: 0,
-            zone: TimeZone::system(),
+            zone: zone::of_this_process(),
             note,
         })
     }
@@ -365,7 +365,7 @@ fn plan(args: &IoArgs) -> Result<Plan, Failure> {
     let around = Surroundings {
         terminal_rows: None,
         own_pid: std::process::id(),
-        zone: TimeZone::system(),
+        zone: zone::of_this_process(),
         variable: |_| None,
     };
     let mut plan =

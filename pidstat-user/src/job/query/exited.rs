@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use std::{
+    mem,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -19,6 +20,8 @@ use std::{
 
 /// How often what the kernel has ready is taken over meanwhile.
 const STEP: Duration = Duration::from_millis(50);
+/// After how many of these everybody is looked at: a command line is known of who was seen while the program ran.
+const LOOK: u32 = 4;
 /// How long records of processes that ended in time are waited for.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -39,15 +42,26 @@ pub(super) fn during(time: Duration, args: &TreeArgs) -> Result<(Sample, Host), 
     let (mut before, mut now) = (Sample::default(), Sample::default());
     source.sample(&Clock::Real, None, &mut before)?;
     let begun = Instant::now();
-    while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+    let mut departed = Vec::new();
+    for step in 1u32.. {
+        let left = time.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            break;
+        }
         thread::sleep(left.min(STEP));
         source.drain();
+        if step.is_multiple_of(LOOK) {
+            source.sample(&Clock::Real, Some(&before), &mut now)?;
+            departed.extend(now.departed.iter().filter(|task| task.exit().is_some()).cloned());
+            mem::swap(&mut before, &mut now);
+        }
     }
     source.sample(&Clock::Real, Some(&before), &mut now)?;
     let ended = Instant::now();
     while source.late(&before, &mut now, ended.elapsed() >= LATE) {
         thread::sleep(STEP);
     }
+    now.departed.append(&mut departed);
     let host = source.host().clone();
     Ok((now, host))
 }

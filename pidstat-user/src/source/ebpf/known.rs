@@ -66,7 +66,21 @@ struct Reaping {
     unseen: ([u64; IO_COUNTERS], u64),
 }
 
+/// What was last known of a process that is in no walk any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Gone {
+    /// Its time as the tick saw it.
+    pub ticks_ns: u64,
+    /// Which of its programs its names are of.
+    pub exec_id: u32,
+}
+
 impl Known {
+    /// What is left of it.
+    pub fn gone(&self) -> Gone {
+        Gone { ticks_ns: self.ticks_ns, exec_id: self.exec_id }
+    }
+
     /// Of a process that was not there before.
     pub fn new(sum: &Sum, previous: Option<&Sample>) -> Known {
         // Of a process that is born under the eyes of the hooks, everything that is added is taken off some time.

@@ -4,7 +4,7 @@ use super::{
     cputime::{adjust, never_back},
     exits::Exits,
     gather::{Gather, Mark, NO_ROW, Shape, Sum},
-    known::Known,
+    known::{Gone, Known},
 };
 use crate::{
     kernel::{
@@ -46,8 +46,8 @@ pub struct Walk {
     order: Vec<(TaskKey, usize)>,
     /// Whether a process of the walk before was not in the last one.
     pub vanished: bool,
-    /// Those, by number and start, with their time as the tick saw it.
-    pub gone: Vec<((u32, u64), u64)>,
+    /// Those, by number and start.
+    pub gone: Vec<((u32, u64), Gone)>,
 }
 
 #[derive(Debug)]
@@ -226,7 +226,7 @@ impl Walk {
         self.gone.clear();
         if self.vanished {
             let gone = self.known.iter().filter(|known| known.round != self.round);
-            self.gone.extend(gone.map(|known| ((known.tgid, known.start_ns), known.ticks_ns)));
+            self.gone.extend(gone.map(|known| ((known.tgid, known.start_ns), known.gone())));
             self.known.retain(|known| known.round == self.round);
         }
         if !self.new.is_empty() {

@@ -6,6 +6,7 @@
 use super::super::{
     cputime::{adjust, never_back},
     gather::{PF_KTHREAD, Shape, Sum, io_of},
+    known::Gone,
     task::not_below,
 };
 use crate::{
@@ -46,16 +47,16 @@ pub struct Books {
     held: Vec<(Task, u64)>,
     /// Time, as the tick saw it, of all processes that are in no walk any more.
     pub gone_ns: u64,
-    /// How much of that is of those whose record is still to come, by number and start.
-    leaving: HashMap<(u32, u64), u64>,
+    /// What was known of those whose record is still to come, by number and start.
+    leaving: HashMap<(u32, u64), Gone>,
 }
 
 impl Books {
     /// These processes were in the last walk but one and not in the last.
-    pub fn left(&mut self, gone: &[((u32, u64), u64)]) {
-        for (who, ticks_ns) in gone {
-            self.gone_ns += ticks_ns;
-            self.leaving.insert(*who, *ticks_ns);
+    pub fn left(&mut self, gone: &[((u32, u64), Gone)]) {
+        for (who, gone) in gone {
+            self.gone_ns += gone.ticks_ns;
+            self.leaving.insert(*who, *gone);
         }
     }
 
@@ -193,12 +194,16 @@ impl Books {
             let leaving = self.leaving.remove(&(record.pid, record.start_ns));
             if leaving.is_some() || record.start_ns >= self.begun_ns {
                 let ticks_ns = record.utime.saturating_add(record.stime);
-                self.gone_ns += ticks_ns.saturating_sub(leaving.unwrap_or(0));
+                self.gone_ns += ticks_ns.saturating_sub(leaving.map_or(0, |gone| gone.ticks_ns));
             }
             if !wanted || last.is_err() && record.start_ns < self.begun_ns {
                 continue;
             }
             let mut row = final_row(&record, last.ok().map(|at| &out.departed[at]), shape, names);
+            if leaving.is_some_and(|gone| gone.exec_id != record.exec_id) {
+                // It called exec after it was last seen: that was the line of another program.
+                row.cmdline = None;
+            }
             if let Ok(at) = self.held.binary_search_by(|(task, _)| task.key.cmp(&key)) {
                 row.traffic = self.held.remove(at).0.traffic;
             } else if let (Err(_), Ok(at)) = (last, position(&previous.departed, key)) {

@@ -42,7 +42,8 @@ pub(super) fn read(
         Member::Net => return Err(Missing::NotInSource),
     };
     // The kernel makes each of these files in one go.
-    Ok(parse(files.read(at, member.name(), Extent::RecordAtMost(MOST_BYTES))?))
+    let extent = if member == Member::Cmdline { Extent::RecordAtMost(MOST_BYTES) } else { Extent::Record };
+    Ok(parse(files.read(at, member.name(), extent)?))
 }
 
 fn group(bytes: &[u8]) -> Rc<[Value]> {

@@ -47,13 +47,17 @@ pub(super) fn stat(bytes: &[u8]) -> Rc<[Value]> {
     let mut values = [const { ABSENT }; FIELDS];
     let mut parse = || -> Option<()> {
         let open = bytes.windows(2).position(|pair| pair == b" (")?;
-        let close = bytes.windows(2).rposition(|pair| pair == b") ").filter(|close| *close > open + 1)?;
-        let mut words = bytes[close + 2..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let first = [integer(&bytes[..open])?, text(&bytes[open + 2..close]), text(words.next()?)];
-        let wanted = words.enumerate().filter(|(at, _)| !SKIPPED.contains(at));
+        let ends = memchr::memrchr_iter(b')', bytes).find(|end| bytes.get(end + 1) == Some(&b' '));
+        let close = ends.filter(|close| *close > open + 1)?;
+        let mut rest = &bytes[close + 2..];
+        let first = [integer(&bytes[..open])?, text(&bytes[open + 2..close]), text(word(&mut rest)?)];
         let mut numbers = [const { ABSENT }; FIELDS - 3];
         let mut found = 0;
-        for (number, (_, word)) in numbers.iter_mut().zip(wanted) {
+        for number in &mut numbers {
+            if found == SKIPPED.start {
+                SKIPPED.for_each(|_| _ = word(&mut rest));
+            }
+            let Some(word) = word(&mut rest) else { break };
             *number = integer(word)?;
             found += 1;
         }
@@ -66,6 +70,15 @@ pub(super) fn stat(bytes: &[u8]) -> Rc<[Value]> {
     };
     let _ = parse();
     Rc::new(values)
+}
+
+/// Takes the next word off what is left.
+fn word<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let start = rest.iter().position(|b| !b.is_ascii_whitespace())?;
+    let tail = &rest[start..];
+    let end = tail.iter().position(u8::is_ascii_whitespace).unwrap_or(tail.len());
+    *rest = &tail[end..];
+    Some(&tail[..end])
 }
 
 /// Arguments joined by blanks, blanks at both ends dropped.

@@ -197,6 +197,11 @@ impl Load {
         self.child.try_wait().expect("wait").is_none()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that it says.
     pub fn line(&mut self) -> String {
         let mut line = String::new();

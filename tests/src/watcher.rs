@@ -43,8 +43,8 @@ impl Watcher {
         });
         let watcher = Watcher { child, shown, reader };
         let deadline = Instant::now() + Duration::from_secs(20);
-        // Text repeats the word in its header, JSON has it in every sample.
-        while !["PID", "timestamp", "epoch_ns"].iter().any(|word| watcher.has_shown(word)) {
+        // Text repeats the word in its header, JSON has it in every sample, nethogs' trace says that.
+        while !["PID", "timestamp", "epoch_ns", "Refreshing"].iter().any(|word| watcher.has_shown(word)) {
             assert!(Instant::now() < deadline, "no sample within 20 s");
             thread::sleep(Duration::from_millis(20));
         }

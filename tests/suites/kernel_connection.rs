@@ -284,6 +284,45 @@ fn a_datagram_socket_that_connects_late_is_called_what_it_is_now() {
 }
 
 #[test]
+fn unix_sockets_are_called_what_they_or_their_peers_are_bound_to() {
+    use std::os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener, UnixStream},
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("inbox");
+    let name = format!("kpidstat-{}", std::process::id());
+    let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
+    let listeners = [UnixListener::bind(&path).unwrap(), UnixListener::bind_addr(&abstract_name).unwrap()];
+    let watcher = pidstat_tests::watcher::Watcher::start(&[
+        "net",
+        "--unix",
+        "--by",
+        "connection",
+        "-o",
+        "ndjson",
+        "0.3",
+    ]);
+    let clients = [UnixStream::connect(&path).unwrap(), UnixStream::connect_addr(&abstract_name).unwrap()];
+    let mut cookies = Vec::new();
+    for (listener, mut client) in listeners.iter().zip(&clients) {
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(&[1; 13]).unwrap();
+        server.read_exact(&mut [0; 13]).unwrap();
+        cookies.push((cookie(&server), cookie(client), server));
+    }
+    watcher.await_samples(3);
+    let (shown, _) = watcher.end(libc::SIGINT);
+    let shown = String::from_utf8(shown).unwrap();
+    let called =
+        |cookie: u64, name: &str| shown.contains(&format!("\"connection\": \"unix:{cookie} {name}\""));
+    for ((server, client, _), bound) in cookies.iter().zip([path.display().to_string(), format!("@{name}")]) {
+        assert!(called(*server, &bound), "{server} {bound}: {shown}");
+        assert!(called(*client, &format!("-> {bound}")), "{client} {bound}: {shown}");
+    }
+}
+
+#[test]
 fn a_shared_socket_has_a_row_for_each_of_its_processes() {
     for case in ["fork-readers", "fork-writers", "passed"] {
         let mut watch = Watch::start();

@@ -3,6 +3,7 @@
 use pidstat_tests::{
     packets, tool,
     traffic::{Load, Report},
+    watcher::Watcher,
 };
 use pidstat_user::{
     clock::Clock,
@@ -164,4 +165,51 @@ fn the_books_have_connections_beside_devices() {
         assert!(theirs > 1_000_000 && theirs < 2 * moved + (64 << 20), "{books}, {moved} sent");
         assert!(ours * 10 > theirs * 9 && ours * 10 < theirs * 11, "{books}");
     }
+}
+
+/// Two namespaces with a line between them, where nothing but the test sends and no device moves segments as one: what was sent
+/// is on both sides of the books to the byte, and what was received but for options that only some acknowledgements have.
+#[test]
+fn the_books_of_a_line_are_its_devices_to_the_byte() {
+    let mut load = Load::start(&["veth-ready", "4"]);
+    assert_eq!(load.line(), "ready");
+    let mut inside = Command::new("nsenter");
+    let pid = load.pid().to_string();
+    inside.args(["-t", &pid, "-n"]).arg(tool::kpidstat());
+    inside.args(["--check", "-n", "--net-packets", "-o", "ndjson", "0.5"]);
+    tool::interruptible(&mut inside);
+    let watcher = Watcher::of(&mut inside);
+    load.go();
+    // PID, bytes that the device sent and received, packets.
+    let device = load.report();
+    watcher.await_samples(2);
+    load.go();
+    load.finish();
+    let (out, _) = watcher.end(libc::SIGINT);
+    let samples: Vec<serde_json::Value> = String::from_utf8(out)
+        .expect("text")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object"))
+        .collect();
+    let sum = |name: &str| {
+        samples.iter().map(|one| one["kpidstat"]["check"][name].as_u64().unwrap_or_default()).sum::<u64>()
+    };
+    // The connection is shut down after the report.
+    let farewell = 4 * 100;
+    let sent = [sum("connections_tx_wire_bytes"), sum("devices_tx_wire_bytes")];
+    assert!(
+        sent[0] == sent[1] && (device.tx..device.tx + farewell).contains(&sent[0]),
+        "{sent:?} {device:?}"
+    );
+    let received = [sum("connections_rx_wire_bytes"), sum("devices_rx_wire_bytes")];
+    assert!(received[0] <= received[1] && received[0] * 100 > received[1] * 99, "{received:?} {device:?}");
+    // The tool's own books: one connection ended in the end, and no map is full.
+    let own = |at: usize, name: &str| samples[at]["kpidstat"]["self"][name].as_u64();
+    let last = samples.len() - 1;
+    assert_eq!(own(last, "packet_map_room"), own(last, "flow_map_room"), "{}", samples[last]);
+    assert!(own(last, "packet_map_used") < own(last, "packet_map_room"), "{}", samples[last]);
+    assert_eq!(own(last, "turn_map_room"), None, "no rung of breakpoints");
+    let ring = samples.iter().filter_map(|one| one["kpidstat"]["self"]["closed_ring_used"].as_u64());
+    assert!(ring.max().is_some_and(|most| (192..1 << 20).contains(&most)), "{}", samples[last]);
+    assert_eq!(own(last, "closed_ring_room"), Some(4 << 20));
 }

@@ -286,6 +286,24 @@ fn connections_that_open_and_close_at_once_are_the_servers_and_what_has_no_owner
     }
 }
 
+#[test]
+fn the_trace_names_connections_without_a_process_as_nethogs_does() {
+    let space = Space::new();
+    let watcher = space.watch(&ALONE, &["net", "--net", "pcap", "-t", "-v", "2", "-d", "1"]);
+    let reports = space.talk("short", "4");
+    thread::sleep(Duration::from_millis(1900));
+    let (shown, _) = watcher.end(libc::SIGINT);
+    let shown = text(&shown);
+    let ends: Vec<(&str, &str)> =
+        shown.lines().filter_map(|line| line.strip_prefix("Unknown connection: ")?.split_once('-')).collect();
+    assert!(!ends.is_empty() && shown.contains("\nunknown TCP/0/0\t"), "{reports:?} {shown}");
+    // A client's ends are never the same; the server's process is always found.
+    let port = |end: &str| end.strip_prefix("127.0.0.1:")?.parse::<u16>().ok();
+    let servers: std::collections::BTreeSet<_> = ends.iter().map(|(_, remote)| port(remote)).collect();
+    assert!(servers.len() == 1 && !servers.contains(&None), "{servers:?} {shown}");
+    assert!(ends.iter().all(|(local, _)| port(local).is_some()), "{shown}");
+}
+
 /// Two namespaces with a line between them, where nothing but the test sends. In the first the line is part of a bridge, in
 /// the second a device stands on it, so that packets pass two devices in both.
 fn pair() -> (Space, Space) {

@@ -534,8 +534,8 @@ pub const FIGURES: &[Figure] = &[
         width: 46,
         unit: Unit::Text,
         shown: CONNECTION,
-        help: "The connection as pypidstat calls it: src_ip:src_port-dst_ip:dst_port as seen from here.",
-        read: |line| only(line.is_connection(), || text(line.one.conn_key())),
+        help: "The connection as pypidstat calls it: src_ip:src_port-dst_ip:dst_port as seen from here; a UNIX socket by its cookie and name.",
+        read: |line| only(line.is_connection(), || text(line.one.label())),
     },
 ];
 

@@ -346,9 +346,11 @@ impl<'a> Run<'a> {
         }
         self.choice.apply(&mut shown);
         let attributed = attributed(&self.before, &self.now, self.now.netns);
+        let unknown: Vec<&Connection> = self.now.connections.iter().filter(|one| is_unknown(one)).collect();
         let frame = Frame {
             lines: &shown,
             total: &total,
+            unknown: if self.plan.trace { &unknown } else { &[] },
             attributed: &attributed,
             before_epoch_ns: self.before.epoch_ns,
             now_epoch_ns: self.now.epoch_ns,
@@ -388,4 +390,9 @@ impl<'a> Run<'a> {
             eprintln!("kpidstat: not everything was counted: {}", lost.join(", "));
         }
     }
+}
+
+/// Whether it is of TCP and no process was found for it, as happens where packets are captured.
+fn is_unknown(one: &Connection) -> bool {
+    one.protocol == TCP && one.key.owner.tgid == 0 && one.user.comm.as_bytes().starts_with(b"unknown")
 }

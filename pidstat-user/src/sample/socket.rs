@@ -169,6 +169,9 @@ pub struct Connection {
     pub cgroup_id: u64,
     /// The group of `cgroup_id`.
     pub cgroup: Reading<Rc<Cgroup>>,
+    /// Of a UNIX socket: the path or abstract name (`@` for its first byte) that it is bound to, or behind `->` the one that
+    /// its peer is; none if it has neither, or was gone before anybody looked.
+    pub unix_name: Option<Rc<str>>,
 }
 
 /// IPPROTO_TCP.
@@ -203,6 +206,14 @@ impl Connection {
         match self.remote {
             Some(remote) => format!("{}-{remote}", self.local),
             None => format!("{}-*", self.local),
+        }
+    }
+
+    /// The same for people, with the name of a UNIX socket behind it.
+    pub fn label(&self) -> String {
+        match &self.unix_name {
+            Some(name) => format!("{} {name}", self.conn_key()),
+            None => self.conn_key(),
         }
     }
 
@@ -304,6 +315,7 @@ impl Connection {
             stream: Err(Missing::DoesNotApply),
             cgroup_id: 0,
             cgroup: Err(Missing::NotAsked),
+            unix_name: None,
         }
     }
 }

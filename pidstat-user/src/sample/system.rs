@@ -102,13 +102,20 @@ pub struct Cost {
     pub exit_map: Reading<(u64, u64)>,
     /// How many uses of sockets by processes its map of flows has now, and for how many there is room.
     pub flow_map: Reading<(u64, u64)>,
+    /// The same of sockets whose writers are followed.
+    pub turn_map: Reading<(u64, u64)>,
+    /// The same of sockets whose packets on the wire are counted.
+    pub packet_map: Reading<(u64, u64)>,
+    /// The most bytes that its ring of closed connections held when it was read since the sample before, and how many it has.
+    pub closed_ring: Reading<(u64, u64)>,
 }
 
 impl Cost {
     /// The figures with their names, for every output that machines read; `cpu_ns` is what was used in the interval. `None`
     /// where there is nothing to be had.
-    pub fn named(&self, cpu_ns: Option<u64>) -> [(&'static str, Option<u64>); 10] {
+    pub fn named(&self, cpu_ns: Option<u64>) -> [(&'static str, Option<u64>); 16] {
         let (bpf, map, flows) = (self.bpf.ok(), self.exit_map.ok(), self.flow_map.ok());
+        let (turns, packets, ring) = (self.turn_map.ok(), self.packet_map.ok(), self.closed_ring.ok());
         [
             ("cpu_ns", cpu_ns),
             ("resident_bytes", self.resident_bytes.ok()),
@@ -120,6 +127,12 @@ impl Cost {
             ("exit_map_room", map.map(|map| map.1)),
             ("flow_map_used", flows.map(|map| map.0)),
             ("flow_map_room", flows.map(|map| map.1)),
+            ("turn_map_used", turns.map(|map| map.0)),
+            ("turn_map_room", turns.map(|map| map.1)),
+            ("packet_map_used", packets.map(|map| map.0)),
+            ("packet_map_room", packets.map(|map| map.1)),
+            ("closed_ring_used", ring.map(|ring| ring.0)),
+            ("closed_ring_room", ring.map(|ring| ring.1)),
         ]
     }
 }

@@ -13,7 +13,7 @@ pub use trace::{Measure, Trace};
 use crate::{
     column::connection::Figure,
     rate::connection::{Attributed, Line},
-    sample::{Host, Origin},
+    sample::{Connection, Host, Origin},
 };
 
 /// Everything a sink gets for one sample.
@@ -23,6 +23,8 @@ pub struct Frame<'a> {
     pub lines: &'a [Line],
     /// All rows together, those that are not shown included.
     pub total: &'a Line,
+    /// TCP connections that no process was found for, for nethogs' trace.
+    pub unknown: &'a [&'a Connection],
     /// How much of what the devices moved is in connections.
     pub attributed: &'a [Attributed],
     /// Wall clock of the sample before, nanoseconds since the epoch.

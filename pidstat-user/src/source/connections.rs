@@ -3,8 +3,14 @@
 use crate::{
     sample::{Cgroup, Connection, Facts, Missing, Reading, Sample, TaskKey},
     source::procfs::{Reader, groups::Groups, interface},
+    source::sockdiag,
 };
-use std::{collections::HashMap, os::unix::fs::MetadataExt, path::Path, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    rc::Rc,
+};
 
 /// Samples after which a process' group is read again; few processes ever change it.
 const READ_AGAIN: u64 = 8;
@@ -16,6 +22,8 @@ pub(in crate::source) struct Connections {
     with_interfaces: bool,
     of_sockets: Groups,
     of_processes: HashMap<TaskKey, Known>,
+    /// What UNIX sockets are called, by cookie; nothing if they have no name.
+    names: HashMap<u64, Option<Rc<str>>>,
     sample: u64,
     netns: u32,
 }
@@ -34,6 +42,7 @@ impl Connections {
             with_interfaces: facts.has(Facts::INTERFACES),
             of_sockets: Groups::new(proc_root),
             of_processes: HashMap::new(),
+            names: HashMap::new(),
             sample: 0,
             netns: std::fs::metadata(proc_root.join("self/ns/net"))
                 .map_or(0, |about| u32::try_from(about.ino()).unwrap_or(0)),
@@ -46,6 +55,7 @@ impl Connections {
             interface::read(reader, &mut out.interfaces);
         }
         out.netns = self.netns;
+        self.name(out);
         if !self.with_groups {
             return;
         }
@@ -55,6 +65,23 @@ impl Connections {
         }
         let now = self.sample;
         self.of_processes.retain(|_, known| known.used == now);
+    }
+
+    /// Names the UNIX sockets of our own network namespace. They are asked for when one is there that was not asked for before.
+    fn name(&mut self, out: &mut Sample) {
+        let mut unix: Vec<&mut Connection> = out.connections.iter_mut().filter(|one| one.is_unix()).collect();
+        if unix.iter().any(|one| !one.closed && !self.names.contains_key(&one.key.cookie)) {
+            // Without sock_diag they have their cookies.
+            let mut found = sockdiag::unix_names().unwrap_or_default();
+            for one in unix.iter().filter(|one| !one.closed) {
+                self.names.entry(one.key.cookie).or_insert_with_key(|cookie| found.remove(cookie));
+            }
+        }
+        let there: HashSet<u64> = unix.iter().map(|one| one.key.cookie).collect();
+        for one in &mut unix {
+            one.unix_name = self.names.get(&one.key.cookie).cloned().flatten();
+        }
+        self.names.retain(|cookie, _| there.contains(cookie));
     }
 
     /// The group of the process; that of the socket where the process ended before anybody looked.

@@ -346,6 +346,9 @@ impl Source for EbpfSource {
                 bpf: self.bpf(),
                 exit_map: exits.map(Exits::fill).ok_or(Missing::DoesNotApply),
                 flow_map: net.map(Net::fill_of_flows).ok_or(Missing::DoesNotApply),
+                turn_map: net.and_then(Net::fill_of_turns).ok_or(Missing::DoesNotApply),
+                packet_map: net.and_then(Net::fill_of_packets).ok_or(Missing::DoesNotApply),
+                closed_ring: net.map(Net::fill_of_ring).ok_or(Missing::DoesNotApply),
                 ..own
             }
         });

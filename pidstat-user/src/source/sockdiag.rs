@@ -3,7 +3,7 @@
 
 use super::netlink::{HEADER, Message, attributes, messages, u32_at};
 use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_SOCK_DIAG};
-use std::{collections::HashMap, fs::File, io, os::fd::AsRawFd as _, thread};
+use std::{collections::HashMap, fs::File, io, os::fd::AsRawFd as _, rc::Rc, thread};
 
 /// What a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +50,32 @@ pub fn dump() -> io::Result<Sockets> {
             })?;
         }
     }
-    ask(&netlink, &unix(), |body| {
+    ask(&netlink, &unix(0), |body| {
         sockets.extend(u32_at(body, 4).map(|inode| (u64::from(inode), Socket::Unix)));
     })?;
     // Of orphans, which no process has.
     sockets.remove(&0);
     Ok(sockets)
+}
+
+/// What the UNIX sockets of this thread's namespace are called, by cookie: the path or abstract name that one is bound to, or
+/// behind `->` the one that its peer is.
+///
+/// # Errors
+/// As [`dump`].
+pub fn unix_names() -> io::Result<HashMap<u64, Rc<str>>> {
+    let mut netlink = Netlink::new(NETLINK_SOCK_DIAG)?;
+    netlink.bind_auto()?;
+    netlink.connect(&SocketAddr::new(0, 0))?;
+    let mut found = Vec::new();
+    ask(&netlink, &unix(SHOW_NAME | SHOW_PEER), |body| found.extend(unix_socket(body)))?;
+    let by_inode: HashMap<u32, Rc<str>> =
+        found.iter().filter_map(|one| Some((one.inode, one.name.clone()?))).collect();
+    let name = |one: Unix| {
+        let peer = || by_inode.get(&one.peer?).map(|name| format!("-> {name}").into());
+        one.name.or_else(peer).map(|name| (one.cookie, name))
+    };
+    Ok(found.into_iter().filter_map(name).collect())
 }
 
 /// The same for another namespace, by an open file of it. Needs CAP_SYS_ADMIN.
@@ -85,6 +105,13 @@ const INFO: u16 = 2;
 const INET_REQUEST: usize = 56;
 const UNIX_REQUEST: usize = 24;
 const INET_MESSAGE: usize = 72;
+/// Length of `unix_diag_msg`.
+const UNIX_MESSAGE: usize = 16;
+/// `UDIAG_SHOW_NAME` and `UDIAG_SHOW_PEER`, and the attributes they bring.
+const SHOW_NAME: u32 = 1;
+const SHOW_PEER: u32 = 4;
+const NAME: u16 = 0;
+const PEER: u16 = 2;
 /// `TCP_LISTEN`.
 const LISTEN: u8 = 10;
 
@@ -108,11 +135,52 @@ fn inet(family: i32, protocol: i32) -> Vec<u8> {
     request(&body)
 }
 
-fn unix() -> Vec<u8> {
+fn unix(show: u32) -> Vec<u8> {
     let mut body = [0; UNIX_REQUEST];
     body[0] = libc::AF_UNIX as u8;
     body[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    body[12..16].copy_from_slice(&show.to_ne_bytes());
     request(&body)
+}
+
+/// A UNIX socket that is asked what it is called.
+#[derive(Debug, PartialEq, Eq)]
+struct Unix {
+    inode: u32,
+    cookie: u64,
+    name: Option<Rc<str>>,
+    /// The peer's inode.
+    peer: Option<u32>,
+}
+
+/// A socket of a `unix_diag_msg`.
+fn unix_socket(body: &[u8]) -> Option<Unix> {
+    let (low, high) = (u32_at(body, 8)?, u32_at(body, 12)?);
+    let mut one = Unix {
+        inode: u32_at(body, 4)?,
+        cookie: u64::from(low) | u64::from(high) << 32,
+        name: None,
+        peer: None,
+    };
+    for (kind, value) in attributes(body.get(UNIX_MESSAGE..)?) {
+        match kind {
+            NAME => one.name = name_of(value),
+            PEER => one.peer = u32_at(value, 0),
+            _ => {}
+        }
+    }
+    Some(one)
+}
+
+/// A path ends with a NUL, an abstract name begins with one. Nothing in it may write on a terminal.
+fn name_of(bytes: &[u8]) -> Option<Rc<str>> {
+    let (head, rest) = match bytes {
+        [0, rest @ ..] => ("@", rest),
+        path => ("", path.split(|byte| *byte == 0).next()?),
+    };
+    let text = String::from_utf8_lossy(rest);
+    let shown: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    (!shown.is_empty()).then(|| format!("{head}{shown}").into())
 }
 
 /// Sends a request and hands over what every answer has behind its header.
@@ -168,6 +236,15 @@ fn moved(info: &[u8]) -> Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_unix_sockets_are_shown_as_ss_shows_them() {
+        assert_eq!(name_of(b"/run/a b\0").as_deref(), Some("/run/a b"));
+        assert_eq!(name_of(b"\0/tmp/.X11-unix/X0").as_deref(), Some("@/tmp/.X11-unix/X0"));
+        assert_eq!(name_of(b"\0a\0b\x1b").as_deref(), Some("@a?b?"));
+        assert_eq!((name_of(b""), name_of(b"\0\0").as_deref()), (None, Some("@?")));
+        assert_eq!(unix_socket(&[0; 15]), None);
+    }
 
     #[test]
     fn an_older_kernels_figures_are_not_made_up() {

@@ -161,6 +161,7 @@ mod tests {
         let frame = Frame {
             lines: &[],
             total: &total,
+            unknown: &[],
             attributed: &[],
             before_epoch_ns: 0,
             now_epoch_ns: 1,

@@ -2,7 +2,7 @@
 
 use super::{Frame, Sink};
 use crate::{rate::connection::Line, sample::Moved};
-use std::io::Write as _;
+use std::{io::Write as _, net::SocketAddr};
 
 /// What nethogs shows of a process, by the number of its view mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,11 @@ impl Sink for Trace {
             let all = self.measure.of(frame.total);
             let rest = [0, 1].map(|side: usize| general((all[side] - shown[side]).max(0.0)));
             let _ = writeln!(out, "{name}/0/0\t{}\t{}", rest[0], rest[1]);
+        }
+        for one in frame.unknown {
+            let any = SocketAddr::new(one.local.ip(), 0);
+            let [local, remote] = [one.local, one.remote.unwrap_or(any)].map(|end| (end.ip(), end.port()));
+            let _ = writeln!(out, "Unknown connection: {}:{}-{}:{}", local.0, local.1, remote.0, remote.1);
         }
         if self.debug {
             let rung = match &frame.origin.net_rung {

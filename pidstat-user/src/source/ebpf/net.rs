@@ -27,6 +27,8 @@ use pidstat_common::net::{
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+/// Bytes that a ring puts before each record.
+const RING_HEADER: usize = 8;
 /// How often one sample walks the sockets at most, when a walk missed some that exist.
 const WALKS_MAX: usize = 3;
 
@@ -42,9 +44,14 @@ pub struct Net {
     ledger: Ledger,
     /// Whether UNIX sockets were asked for.
     unix: bool,
-    /// Entries that the map of flows has room for.
+    /// Entries that each map by sockets has room for.
     room: u32,
     ring: RingBuf<MapData>,
+    /// Its size.
+    ring_bytes: u32,
+    /// The most that it held when it was read, since the last sample; and in the interval before that.
+    ring_held: u64,
+    ring_fill: u64,
     flows: MapData,
     /// Packets on the wire, if they are asked for, or why they are not counted.
     packets: Option<Result<Packets, Reason>>,
@@ -172,6 +179,7 @@ impl Net {
             packets: match (on_wire.clone(), map("ps_packets")?) {
                 (Some(Ok(())), Map::HashMap(map)) => Some(Ok(Packets {
                     map,
+                    used: 0,
                     batch: Batch::new(size_of::<u64>(), size_of::<PacketCounters>()),
                 })),
                 (Some(Err(why)), _) => Some(Err(why)),
@@ -192,6 +200,9 @@ impl Net {
             ledger: Ledger::new(matches!(on_wire, Some(Ok(())))),
             unix: options.unix,
             room: options.flows,
+            ring_bytes: options.ring_bytes,
+            ring_held: 0,
+            ring_fill: 0,
             batch: Batch::new(size_of::<FlowKey>(), size_of::<FlowCounters>()),
             buffer: IterBuffer::default(),
             lost: NetLosses::default(),
@@ -247,10 +258,12 @@ impl Net {
                 .map_err(|error| Reason::of_call("iter/task", &error))?;
         }
         self.ledger.adopt();
-        if let Some(Ok(Packets { map, batch })) = &mut self.packets {
+        if let Some(Ok(Packets { map, used, batch })) = &mut self.packets {
             let ledger = &mut self.ledger;
+            *used = 0;
             batch
                 .for_each(map.fd().as_fd(), |cookie, counters| {
+                    *used += 1;
                     if let (Some(cookie), Some(counters)) = (decode(cookie), decode(counters)) {
                         ledger.packets(cookie, &counters);
                     }
@@ -281,6 +294,7 @@ impl Net {
             }
         }
         self.ledger.forget_gone(process_exists);
+        self.ring_fill = std::mem::take(&mut self.ring_held);
         self.count_losses(losses)
     }
 
@@ -333,6 +347,23 @@ impl Net {
         (self.ledger.flow_count(), u64::from(self.room))
     }
 
+    /// How many sockets the map of turns has, and for how many there is room; `None` on a rung that follows no turns.
+    pub fn fill_of_turns(&self) -> Option<(u64, u64)> {
+        self.turns.as_ref().map(|_| (self.ledger.tcp_count(), u64::from(self.room)))
+    }
+
+    /// How many sockets the map of packets had when it was read last, and for how many there is room; `None` unless packets are
+    /// counted.
+    pub fn fill_of_packets(&self) -> Option<(u64, u64)> {
+        let packets = self.packets.as_ref()?.as_ref().ok()?;
+        Some((packets.used, u64::from(self.room)))
+    }
+
+    /// The most bytes that the ring held when it was read since the sample before the last, and how many it has.
+    pub fn fill_of_ring(&self) -> (u64, u64) {
+        (self.ring_fill, u64::from(self.ring_bytes))
+    }
+
     /// Whether UNIX sockets are counted.
     ///
     /// # Errors
@@ -355,11 +386,14 @@ impl Net {
         if let Some(log) = &mut self.log {
             log.flush();
         }
+        let mut held = 0;
         while let Some(item) = self.ring.next() {
+            held += (item.len() + RING_HEADER) as u64;
             if let Some(record) = decode::<SockRecord>(&item) {
                 self.ledger.closed(&record);
             }
         }
+        self.ring_held = self.ring_held.max(held.min(u64::from(self.ring_bytes)));
     }
 
     /// Readable when the ring is a quarter full and [`Net::drain`] should run.
@@ -415,6 +449,8 @@ impl Net {
 /// The map of packets, and memory to read it.
 struct Packets {
     map: MapData,
+    /// Entries that it had when it was read last.
+    used: u64,
     batch: Batch,
 }
 

@@ -25,6 +25,9 @@ pub fn so_far(reader: &mut Reader, page_bytes: u64, sample_ns: u64) -> Cost {
         bpf: Err(Missing::DoesNotApply),
         exit_map: Err(Missing::DoesNotApply),
         flow_map: Err(Missing::DoesNotApply),
+        turn_map: Err(Missing::DoesNotApply),
+        packet_map: Err(Missing::DoesNotApply),
+        closed_ring: Err(Missing::DoesNotApply),
     }
 }
 

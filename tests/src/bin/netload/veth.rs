@@ -16,11 +16,12 @@ const BYTES: usize = 10_000_019;
 
 pub fn run(case: &str, _: Family) -> bool {
     match case {
-        "veth" => over_devices(None),
-        "veth-loss" => over_devices(Some(Loss { percent: 3, until_ms: None })),
+        "veth" => over_devices(None, false),
+        "veth-ready" => over_devices(None, true),
+        "veth-loss" => over_devices(Some(Loss { percent: 3, until_ms: None }), false),
         "veth-udp" => datagrams_over_devices(307, 500),
         "veth-fragments" => datagrams_over_devices(4000, 0),
-        "veth-syn" => over_devices(Some(Loss { percent: 100, until_ms: Some(500) })),
+        "veth-syn" => over_devices(Some(Loss { percent: 100, until_ms: Some(500) }), false),
         _ => return false,
     }
     true
@@ -34,11 +35,15 @@ struct Loss {
     until_ms: Option<u64>,
 }
 
-/// A client that sends and a server that answers, over TCP.
-fn over_devices(loss: Option<Loss>) {
+/// A client that sends and a server that answers, over TCP; with `told` the client says when it is ready, and waits.
+fn over_devices(loss: Option<Loss>, told: bool) {
     two_networks(
         |tell| serve(loss, tell),
         || {
+            if told {
+                println!("ready");
+                await_go();
+            }
             let mut stream = TcpStream::connect((SERVER, PORT)).expect("connect");
             let data = vec![b'v'; 65_536];
             let mut left = BYTES;

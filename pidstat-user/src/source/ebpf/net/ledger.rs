@@ -117,6 +117,11 @@ impl Ledger {
         self.flows.len() as u64
     }
 
+    /// How many TCP sockets are connected, or were.
+    pub fn tcp_count(&self) -> u64 {
+        self.sockets.values().filter(|live| live.is_tcp() && !live.listens()).count() as u64
+    }
+
     /// Starts a sample: flows, then walks over the sockets and ring records, then [`Ledger::end`].
     pub fn begin(&mut self) {
         self.sample += 1;

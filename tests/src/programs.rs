@@ -163,8 +163,8 @@ impl Watch {
     /// # Panics
     /// When something was lost, or did not end well.
     pub fn end(self) -> Vec<Row> {
-        // Records of ended processes may come one sample later.
-        self.0.await_samples(3);
+        // What a process moved of which no record comes is held back for two seconds, and then shown all the same.
+        self.0.await_samples(5);
         let (said, code) = self.0.end(libc::SIGINT);
         assert_eq!(code, Some(0));
         let mut rows: HashMap<(u32, String, (String, String)), Moved> = HashMap::new();

@@ -4,7 +4,7 @@ use pidstat_tests::tool;
 use pidstat_user::source::taskstats::{Exits, Stats, Taskstats, Whom};
 use std::{
     fs,
-    io::Read as _,
+    io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command, Stdio},
     sync::Mutex,
     thread::sleep,
@@ -205,6 +205,50 @@ fn delays_are_measured_for_the_run_alone_and_shown() {
             assert!(delays["swapin"].as_f64().is_some() && delays["wpcopy"].as_f64().is_some());
         }
     }
+}
+
+/// The oracle is field 42 of the zombie's own `stat`.
+#[test]
+fn what_a_process_waited_that_came_and_went_between_two_samples_is_shown() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    assert_eq!(switch(), "0", "the test needs kernel.task_delayacct off");
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = format!("dly{}", std::process::id());
+    let program = folder.path().join(&name);
+    std::os::unix::fs::symlink("/usr/bin/python3", &program).expect("a link");
+    let condition = format!("comm == '{name}'");
+    let arguments =
+        ["--source", "ebpf", "--delayacct", "-d", "-o", "ndjson", "--where", &condition, "3", "3"];
+    let mut run = tool::command(&arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(run.stdout.take().expect("a pipe")).lines();
+    lines.next().expect("a sample").expect("text");
+    let writer = WRITER.replace("2.2", "0.5");
+    let mut child = Command::new(&program).args(["-c", &writer]).spawn().expect("python3");
+    let pid = child.id();
+    let stat = || {
+        let text = file(pid, pid, "stat");
+        let fields: Vec<String> =
+            text[text.rfind(')').expect("a name") + 2..].split_whitespace().map(str::to_owned).collect();
+        // Behind the name, which is field 2.
+        (fields[0].clone(), fields[42 - 3].parse::<u64>().expect("ticks"))
+    };
+    while stat().0 != "Z" {
+        sleep(Duration::from_millis(5));
+    }
+    let waited = stat().1;
+    child.wait().expect("it is waited for");
+    let mut rows: Vec<serde_json::Value> = Vec::new();
+    for line in lines {
+        let sample: serde_json::Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+        rows.extend(sample["io"].as_array().into_iter().flatten().cloned());
+    }
+    assert!(run.wait().expect("it ends").success());
+    assert!(rows.iter().any(|row| row["exited"] == true), "{rows:?}");
+    let shown: Option<f64> = rows.iter().map(|row| row["iodelay"].as_f64()).sum();
+    // Linux 6.18 can take the first wait for one since boot, and then there is no figure.
+    let possible = waited < 3 * 300;
+    assert!(waited > 0 && shown.is_some() == possible, "{waited}: {rows:?}");
+    assert!(shown.is_none_or(|shown| (shown - waited as f64).abs() < 1.0), "{waited}: {rows:?}");
 }
 
 #[test]

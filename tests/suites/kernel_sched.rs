@@ -40,7 +40,7 @@ fn runs(sample: &Sample, tgid: u32, tid: u32) -> (TaskKey, Runs) {
 }
 
 /// The kernel's own count of one thread: voluntary and involuntary switches, nanoseconds on a CPU, waiting, timeslices.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Own {
     voluntary: u64,
     involuntary: u64,
@@ -121,7 +121,17 @@ fn switches_are_those_that_the_kernel_counts() {
     let worker = Worker::start();
     let pid = std::process::id();
     let mut source = open(&threads_of(pid));
-    let (before, kernel_before) = (runs(&sample(&mut source), pid, worker.tid).1, own(worker.tid));
+    // A thread that says that it sleeps may still be about to be switched away from.
+    let mut both = || {
+        loop {
+            let kernel = own(worker.tid);
+            let ours = runs(&sample(&mut source), pid, worker.tid).1;
+            if own(worker.tid) == kernel {
+                return (ours, kernel);
+            }
+        }
+    };
+    let (before, kernel_before) = both();
     worker.work(|| (0..2000).for_each(|_| thread::sleep(Duration::from_micros(50))));
     worker.work(|| (0..500).for_each(|_| thread::yield_now()));
     // Long enough to be preempted on a machine that does anything else.
@@ -129,7 +139,7 @@ fn switches_are_those_that_the_kernel_counts() {
         let start = std::time::Instant::now();
         while start.elapsed() < Duration::from_millis(300) {}
     });
-    let (after, kernel_after) = (runs(&sample(&mut source), pid, worker.tid).1, own(worker.tid));
+    let (after, kernel_after) = both();
     let counted = after.since(&before).unwrap();
     let voluntary = kernel_after.voluntary - kernel_before.voluntary;
     let involuntary = kernel_after.involuntary - kernel_before.involuntary;

@@ -6,11 +6,19 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use std::{
+    collections::HashMap,
     fs,
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
     time::Instant,
 };
+
+/// The suites that take longest begin first, so that none of them is left alone at the end; the longest last.
+const LONG: [&str; 6] =
+    ["acceptance", "snapshot", "props_rate", "oracle_pidstat", "hostile", "oracle_sysstat"];
 
 /// How many checks succeeded and failed; a thing that could not run has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +72,7 @@ pub fn test(unprivileged: bool) -> Result<()> {
     all.check("unit tests", unit);
     let (kernel, plain): (Vec<String>, Vec<String>) =
         suites()?.into_iter().partition(|s| s.starts_with("kernel_"));
-    all.check("unprivileged suites", || suite(&plain, &[]));
+    all.check("unprivileged suites", || side_by_side(&plain));
     if !unprivileged {
         // One at a time: a kernel suite counts what its own load did, and two loads on two cores make both slow.
         all.check("kernel suites", || as_root().and_then(|()| suite(&kernel, &["--test-threads=1"])));
@@ -113,6 +121,75 @@ fn unit() -> Result<Tally> {
     let mut tally = count(cargo("test").args(of).args(["--lib", "--bins", "--examples"]))?;
     tally.add(count(cargo("test").args(of).arg("--doc"))?);
     Ok(tally)
+}
+
+/// Builds the command and these suites of the tests package; gives the suites' programs.
+fn programs(names: &[String]) -> Result<Vec<PathBuf>> {
+    run(cargo("build").args(["--quiet", "--package", "pidstat-user", "--bin", "kpidstat"]))?;
+    let mut build = cargo("test");
+    build.args(["--package", "pidstat-tests", "--no-run", "--color", "never"]);
+    build.args(names.iter().flat_map(|name| ["--test", name]));
+    let built = build.stdout(Stdio::null()).output().with_context(|| command::line(&build))?;
+    let said = String::from_utf8_lossy(&built.stderr);
+    if !built.status.success() {
+        bail!("{}\n{said}", command::line(&build));
+    }
+    // `  Executable suites/NAME.rs (target/debug/deps/NAME-0123)`, from the workspace or from the root.
+    let program = |line: &str| {
+        let (source, path) = line.trim().strip_prefix("Executable ")?.split_once(" (")?;
+        let name = source.strip_prefix("suites/")?.strip_suffix(".rs")?;
+        Some((name.to_owned(), command::root().join(path.strip_suffix(')')?)))
+    };
+    let mut all: HashMap<String, PathBuf> = said.lines().filter_map(program).collect();
+    let rank = |name: &String| LONG.iter().position(|long| long == name).map_or(0, |at| at + 1);
+    let mut names: Vec<&String> = names.iter().collect();
+    names.sort_by_key(|name| rank(name));
+    names.into_iter().map(|name| all.remove(name).with_context(|| format!("{name} was not built"))).collect()
+}
+
+/// Runs a suite on each CPU at a time, and shows what each printed when it has ended. Cargo runs them one after the other, and
+/// each ends with one slow test, or with one that sleeps, while the other CPUs have nothing to do.
+fn side_by_side(names: &[String]) -> Result<Tally> {
+    let queue = Mutex::new(programs(names)?);
+    let tally = Mutex::new(Tally::default());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some(program) = next() {
+            let mut suite = Command::new(&program);
+            // As cargo runs it.
+            let folder = command::root().join("tests");
+            suite.arg("--test-threads=1").env("CARGO_MANIFEST_DIR", &folder).current_dir(folder);
+            let ended = suite.stdin(Stdio::null()).output();
+            let mut all = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            all.add(ended.map_or_else(
+                |error| {
+                    println!("{}: {error}", program.display());
+                    Tally { passed: 0, failed: 1 }
+                },
+                |output| shown(&program.display().to_string(), &output),
+            ));
+        }
+    };
+    // No more at a time than the tests of one suite were: some of them watch the clock.
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..workers).for_each(|_| _ = scope.spawn(work)));
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Prints what a suite printed, and counts what it says of itself.
+fn shown(program: &str, output: &Output) -> Tally {
+    println!("{program}");
+    let mut tally = Tally::default();
+    for text in [&output.stderr, &output.stdout] {
+        let text = String::from_utf8_lossy(text);
+        print!("{text}");
+        text.lines().for_each(|line| tally.add(summary(line)));
+    }
+    if !output.status.success() && tally.failed == 0 {
+        println!("{program}: {}", output.status);
+        tally.failed += 1;
+    }
+    tally
 }
 
 /// Runs suites of the tests package against the command, which is built first.
@@ -168,7 +245,17 @@ fn summary(line: &str) -> Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tally, summary};
+    use super::{Tally, shown, summary};
+    use std::process::Command;
+
+    #[test]
+    fn a_suite_that_ends_without_a_word_has_failed() {
+        let ended = |script: &str| Command::new("sh").args(["-c", script]).output().unwrap();
+        assert_eq!(shown("x", &ended("kill -9 $$")), Tally { passed: 0, failed: 1 });
+        let words = "echo 'test result: ok. 4 passed; 0 failed; 0 ignored'";
+        assert_eq!(shown("x", &ended(words)), Tally { passed: 4, failed: 0 });
+        assert_eq!(shown("x", &ended(&format!("{words}; exit 101"))), Tally { passed: 4, failed: 1 });
+    }
 
     #[test]
     fn a_summary_line_is_counted_and_an_ignored_test_has_failed() {

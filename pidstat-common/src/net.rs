@@ -19,6 +19,10 @@ pub struct NetOffsets {
     pub sk_flags: u32,
     /// `sock.sk_shutdown`, u8.
     pub sk_shutdown: u32,
+    /// `sock.__sk_common.skc_prot` (`sk_prot`), pointer.
+    pub sk_prot: u32,
+    /// `sock.sk_prot_creator`, pointer.
+    pub sk_prot_creator: u32,
     /// `socket.sk`, pointer.
     pub socket_sk: u32,
     /// `tcp_sock.inet_conn.icsk_ulp_ops`, pointer.
@@ -503,7 +507,7 @@ pub const FLOWS_MAX: usize = 65_536;
 /// How many bytes `ps_closed` has unless the loader says otherwise; a record takes 192.
 pub const RING_BYTES: usize = 4 << 20;
 
-const _: () = assert!(size_of::<NetOffsets>() == (60 + LOOKS) * 4);
+const _: () = assert!(size_of::<NetOffsets>() == (62 + LOOKS) * 4);
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<Credentials>() == 48);
 const _: () = assert!(size_of::<SockName>() == 64);

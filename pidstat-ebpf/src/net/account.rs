@@ -1,11 +1,12 @@
-//! Charges bytes and messages: to the socket's storage for the first owner of a TCP socket, to a flow otherwise.
+//! Flows: what each process moved through a socket whose storage cannot hold it.
 
 use crate::{
     load::add,
     maps::{FLOWS, Loss, uncounted},
     owner::Process,
-    socket::{AF_UNIX, claim},
+    socket::{AF_UNIX, Socket, claim},
 };
+use core::ffi::c_void;
 use pidstat_common::net::{FlowCounters, FlowKey, SockCounters, SockName, Uncounted};
 
 /// What one call moved.
@@ -30,44 +31,49 @@ impl Moved {
     }
 }
 
-/// Charges `moved` to the running process.
-///
-/// `in_storage` says that the socket tells when it is destroyed, so that its storage may hold counters.
+/// The key of a process's flow through a socket.
 #[inline(always)]
-pub unsafe fn charge(counters: *mut SockCounters, in_storage: bool, moved: Moved) {
-    let process = Process::current();
-    // SAFETY: `counters` is a live storage.
+fn key(cookie: u64, process: &Process) -> FlowKey {
+    FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, kind: 0 }
+}
+
+/// Charges `moved` to the flow of the running process through a socket. A flow that exists is found by the cookie alone:
+/// the socket's storage would be one more call of the kernel for each message.
+#[inline(always)]
+pub unsafe fn charge(sk: Socket, process: &Process, moved: Moved) {
+    // SAFETY: a full socket; pointers into the map stay valid while the program runs, since entries are deleted only
+    // after their socket.
     unsafe {
-        let owns = claim(counters, &process);
-        if in_storage && owns {
-            // Most calls move one way; an atomic that adds nothing still costs a cache line.
-            if moved.tx_bytes > 0 {
-                add(&raw mut (*counters).tx_bytes, moved.tx_bytes);
-            }
-            if moved.rx_bytes > 0 {
-                add(&raw mut (*counters).rx_bytes, moved.rx_bytes);
-            }
-            return;
+        match FLOWS.get_ptr_mut(key(sk.cookie(), process)) {
+            Some(found) => add_to(found, moved),
+            None => begin(sk.0, moved.tx_bytes, moved.rx_bytes, moved.tx_messages << 32 | moved.rx_messages),
         }
-        flow(counters, &process, moved);
     }
 }
 
-#[inline(always)]
-unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
-    // SAFETY: `counters` is a live storage; pointers into the map stay valid while the program runs, since entries are
-    // deleted only after their socket.
+/// The first use of a socket by the running process: once for each flow, so in a function of its own, whose stack and
+/// registers are not every call's. `messages` are those sent in the upper half, those received in the lower one.
+#[cold]
+#[inline(never)]
+unsafe fn begin(sk: *mut c_void, tx_bytes: u64, rx_bytes: u64, messages: u64) {
+    let sk = Socket(sk);
+    let (tx_messages, rx_messages) = (messages >> 32, messages & u64::from(u32::MAX));
+    let moved = Moved { tx_bytes, rx_bytes, tx_messages, rx_messages };
+    // SAFETY: as above.
     unsafe {
-        let cookie = (*counters).cookie;
-        let key = FlowKey { cookie, start_ns: process.start_ns, tgid: process.tgid, kind: 0 };
-        if let Some(found) = FLOWS.get_ptr_mut(key) {
-            return add_to(found, moved);
+        let unix = sk.family() == AF_UNIX;
+        let counters = sk.find_or_make();
+        if counters.is_null() {
+            return uncounted(Loss::StorageNull, unix, moved.uncounted());
         }
+        let process = Process::current();
+        claim(counters, &process);
+        let key = key((*counters).cookie, &process);
         let mut fresh = FlowCounters {
-            tx_bytes: moved.tx_bytes,
-            rx_bytes: moved.rx_bytes,
-            tx_messages: moved.tx_messages,
-            rx_messages: moved.rx_messages,
+            tx_bytes,
+            rx_bytes,
+            tx_messages,
+            rx_messages,
             name: (*counters).name,
             ..FlowCounters::default()
         };
@@ -78,7 +84,7 @@ unsafe fn flow(counters: *const SockCounters, process: &Process, moved: Moved) {
         }
         match FLOWS.get_ptr_mut(key) {
             Some(found) => add_to(found, moved),
-            None => no_room((*counters).name.family == AF_UNIX, moved),
+            None => no_room(unix, moved),
         }
     }
 }

@@ -14,6 +14,8 @@ pub static NET_OFFSETS: NetOffsets = NetOffsets {
     sk_protocol: 0,
     sk_flags: 0,
     sk_shutdown: 0,
+    sk_prot: 0,
+    sk_prot_creator: 0,
     socket_sk: 0,
     icsk_ulp_ops: 0,
     ulp_name: 0,

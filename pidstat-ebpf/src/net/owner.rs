@@ -24,7 +24,8 @@ pub fn in_kernel_thread() -> bool {
 /// A process, cheap enough to make on every call.
 #[derive(Clone, Copy)]
 pub struct Process {
-    leader: Ptr,
+    /// Its group leader.
+    pub leader: Ptr,
     /// Process id in the initial PID namespace.
     pub tgid: u32,
     /// Start of the group leader, which exec by another thread keeps (`de_thread` copies it).

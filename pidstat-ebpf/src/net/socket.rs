@@ -77,6 +77,13 @@ impl Socket {
         unsafe { load(self.0 as Ptr, offset!(sk_protocol)) }
     }
 
+    /// Its cookie, 0 while nobody asked for one.
+    #[inline(always)]
+    pub unsafe fn cookie(self) -> u64 {
+        // SAFETY: a u64 of every socket.
+        unsafe { load(self.0 as Ptr, offset!(sk_cookie)) }
+    }
+
     /// TCP state.
     #[inline(always)]
     pub unsafe fn state(self) -> i32 {
@@ -110,6 +117,14 @@ impl Socket {
         unsafe { load(self.0 as Ptr, offset!(sk_type)) }
     }
 
+    /// Whether its protocol's functions are those that it was made with; the upper layers put others into their place.
+    #[inline(always)]
+    pub unsafe fn is_as_made(self) -> bool {
+        let sk = self.0 as Ptr;
+        // SAFETY: pointer fields of every full socket.
+        unsafe { load::<Ptr>(sk, offset!(sk_prot)) == load::<Ptr>(sk, offset!(sk_prot_creator)) }
+    }
+
     /// Whether an upper layer protocol (kTLS, MPTCP's subflows) sits on it, which reads and writes in its own way.
     #[inline(always)]
     pub unsafe fn has_upper_layer(self, tcp: Ptr) -> bool {
@@ -122,6 +137,16 @@ impl Socket {
     pub unsafe fn find(self) -> *mut SockCounters {
         // SAFETY: a typed socket, the map, and no initial value.
         unsafe { bpf_sk_storage_get(socks(), self.0, ptr::null_mut(), 0).cast() }
+    }
+
+    /// The storage, for the calls that move bytes; one that they have to make is that of an older socket or of no TCP.
+    #[inline(always)]
+    pub unsafe fn find_or_make(self) -> *mut SockCounters {
+        // SAFETY: a typed socket.
+        unsafe {
+            let found = self.find();
+            if found.is_null() { make(self.0) } else { found }
+        }
     }
 
     /// The storage, made from `fresh` if there is none; NULL is counted as a loss by the caller, who knows of what.
@@ -156,6 +181,10 @@ impl Socket {
         // SAFETY: fields of a tcp_sock and of the socket it is.
         unsafe {
             let copied: u32 = load(tcp, offset!(copied_seq));
+            // No FIN came, or it came after the load above.
+            if self.state() == state::ESTABLISHED {
+                return copied;
+            }
             let next: u32 = load(tcp, offset!(rcv_nxt));
             if copied != next {
                 return copied;
@@ -430,6 +459,18 @@ pub fn without_fin(copied: u32, next: u32, state: i32, done: bool) -> u32 {
     if fin && copied == next { copied.wrapping_sub(1) } else { copied }
 }
 
+/// Makes a storage, once for each socket: in a function of its own, whose stack and registers are not every call's.
+#[cold]
+#[inline(never)]
+unsafe fn make(sk: *mut c_void) -> *mut SockCounters {
+    let sk = Socket(sk);
+    // SAFETY: a typed socket.
+    unsafe {
+        let tcp = sk.tcp();
+        sk.find_or(|| if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) })
+    }
+}
+
 /// The later of two readings of a u32 counter.
 #[inline(always)]
 fn later(a: u32, b: u32) -> u32 {
@@ -449,13 +490,25 @@ pub unsafe fn claim(counters: *mut SockCounters, process: &Process) -> bool {
             CLAIM_READY => {
                 (*counters).owner.tgid == process.tgid && (*counters).owner.start_ns == process.start_ns
             }
-            CLAIM_FREE if swap_if(claim, CLAIM_FREE, CLAIM_WRITING) => {
-                process.describe(&raw mut (*counters).owner);
-                // A full barrier, unlike xadd: the owner is visible before the word that says so.
-                swap_if(claim, CLAIM_WRITING, CLAIM_READY)
-            }
+            CLAIM_FREE => own(counters, process.leader, process.tgid, process.start_ns),
             _ => false,
         }
+    }
+}
+
+/// Makes a process the owner unless another CPU is faster; once for each socket, so in a function of its own.
+#[cold]
+#[inline(never)]
+unsafe fn own(counters: *mut SockCounters, leader: Ptr, tgid: u32, start_ns: u64) -> bool {
+    // SAFETY: as above, and `leader` is a live task.
+    unsafe {
+        let claim = &raw mut (*counters).claim;
+        if !swap_if(claim, CLAIM_FREE, CLAIM_WRITING) {
+            return false;
+        }
+        Process { leader, tgid, start_ns }.describe(&raw mut (*counters).owner);
+        // A full barrier, unlike xadd: the owner is visible before the word that says so.
+        swap_if(claim, CLAIM_WRITING, CLAIM_READY)
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::{
     account::{Moved, charge},
     life::first_byte,
-    load::{Ptr, load, offset},
-    maps::{Loss, lost, uncounted},
-    socket::{AF_UNIX, SOCK_STREAM, Socket, no_storage, state},
+    load::{Ptr, add, load, offset},
+    maps::{Loss, lost},
+    owner::Process,
+    socket::{AF_UNIX, SOCK_STREAM, Socket, claim, no_storage, state},
 };
-use pidstat_common::net::{SOCK_BASED, SockCounters};
+use pidstat_common::net::SOCK_BASED;
 
 pub const TCP: u16 = 6;
 const UDP: u16 = 17;
@@ -19,18 +20,35 @@ const RCV_SHUTDOWN: u8 = 1;
 
 /// What every protocol but plain TCP's receive side counts: the bytes of one call, one message if it is datagrams.
 #[inline(always)]
-unsafe fn count(sk: Socket, protocol: u16, moved: Moved) {
+unsafe fn count(sk: Socket, protocol: u16, bytes: u64, way: Way) {
     // SAFETY: `sk` is the hook's socket.
     unsafe {
-        let counters = sk.find_or(|| {
-            let tcp = sk.tcp();
-            if tcp.is_null() { SockCounters::default() } else { sk.older(tcp, false) }
-        });
-        if counters.is_null() {
-            return uncounted(Loss::StorageNull, sk.family() == AF_UNIX, moved.uncounted());
+        let process = Process::current();
+        // TCP's sockets tell when they are destroyed, so that their storage may hold counters.
+        if protocol == TCP {
+            let counters = sk.find_or_make();
+            if !counters.is_null() && claim(counters, &process) {
+                let counter = match way {
+                    Way::Sent => &raw mut (*counters).tx_bytes,
+                    Way::Received => &raw mut (*counters).rx_bytes,
+                };
+                return add(counter, bytes);
+            }
         }
-        charge(counters, protocol == TCP, moved);
+        let messages = messages(sk, protocol);
+        let moved = match way {
+            Way::Sent => Moved { tx_bytes: bytes, tx_messages: messages, ..Moved::default() },
+            Way::Received => Moved { rx_bytes: bytes, rx_messages: messages, ..Moved::default() },
+        };
+        charge(sk, &process, moved);
     }
+}
+
+/// Which way a call moves bytes.
+#[derive(Clone, Copy)]
+enum Way {
+    Sent,
+    Received,
 }
 
 /// Whether a call is a message, as opposed to a piece of a stream; a stream of SCTP consists of messages.
@@ -56,9 +74,7 @@ pub unsafe fn sent(sk: Socket, accepted: i32) {
         if accepted == 0 && protocol != UDP && protocol != UDPLITE {
             return;
         }
-        let moved =
-            Moved { tx_bytes: accepted as u64, tx_messages: messages(sk, protocol), ..Moved::default() };
-        count(sk, protocol, moved);
+        count(sk, protocol, accepted as u64, Way::Sent);
     }
 }
 
@@ -81,23 +97,24 @@ pub unsafe fn received(sk: Socket, returned: i32, flags: i32) {
                 return;
             }
         }
-        // Each helper that is called costs a datagram; only TCP has a tcp_sock.
+        // Every read of TCP comes here: two loads, and no call of the kernel, tell that the socket is plain.
         if protocol == TCP {
+            if sk.is_as_made() {
+                return;
+            }
             let tcp = sk.tcp();
             if !tcp.is_null() && !sk.has_upper_layer(tcp) {
                 return;
             }
         }
-        let moved =
-            Moved { rx_bytes: returned as u64, rx_messages: messages(sk, protocol), ..Moved::default() };
-        count(sk, protocol, moved);
+        count(sk, protocol, returned as u64, Way::Received);
     }
 }
 
 /// Bytes left a TCP receive queue towards a process, by whatever call: the way `copied_seq` went.
 ///
 /// The size that `tcp_cleanup_rbuf` is given is wrong under MSG_PEEK and MSG_WAITALL; the sequence number is not. The
-/// socket is locked here, so the baseline needs no atomics.
+/// socket is locked here, so neither the baseline nor the sum needs atomics.
 #[inline(always)]
 pub unsafe fn taken(sk: Socket) {
     // SAFETY: the hook's socket, a full one.
@@ -107,7 +124,7 @@ pub unsafe fn taken(sk: Socket) {
         if tcp.is_null() || sk.has_upper_layer(tcp) {
             return;
         }
-        let counters = sk.find_or(|| sk.older(tcp, false));
+        let counters = sk.find_or_make();
         if counters.is_null() {
             return no_storage();
         }
@@ -128,7 +145,12 @@ pub unsafe fn taken(sk: Socket) {
         if delta as i32 <= 0 {
             return;
         }
-        charge(counters, true, Moved { rx_bytes: u64::from(delta), ..Moved::default() });
+        let process = Process::current();
+        if claim(counters, &process) {
+            (*counters).rx_bytes += u64::from(delta);
+            return;
+        }
+        charge(sk, &process, Moved { rx_bytes: u64::from(delta), ..Moved::default() });
     }
 }
 

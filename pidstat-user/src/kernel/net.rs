@@ -277,6 +277,8 @@ fn offsets(btf: &Btf, ours: PidNamespace) -> Result<NetOffsets, Reason> {
         sk_protocol: at("sock", "sk_protocol", "sock.sk_protocol")?,
         sk_flags: at("sock", "__sk_common.skc_flags", "sock.sk_flags")?,
         sk_shutdown: at("sock", "sk_shutdown", "sock.sk_shutdown")?,
+        sk_prot: at("sock", "__sk_common.skc_prot", "sock.sk_prot")?,
+        sk_prot_creator: at("sock", "sk_prot_creator", "sock.sk_prot_creator")?,
         socket_sk: at("socket", "sk", "socket.sk")?,
         icsk_ulp_ops: at("inet_connection_sock", "icsk_ulp_ops", "inet_connection_sock.icsk_ulp_ops")?,
         ulp_name: at("tcp_ulp_ops", "name", "tcp_ulp_ops.name")?,

@@ -317,6 +317,8 @@ pub(super) fn shown(line: &Line, priority: Option<Priority>) -> Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::TaskKey;
+    use std::rc::Rc;
 
     fn keys(screen: &mut Screen, bytes: &[u8]) -> Option<Action> {
         bytes.iter().fold(None, |_, byte| screen.key(*byte))
@@ -340,6 +342,30 @@ mod tests {
         assert_eq!(keys(&mut screen, b"\x1b[5~"), Some(Action::Sample));
         assert_eq!(keys(&mut screen, b" "), Some(Action::Sample));
         assert_eq!(keys(&mut screen, b"o"), Some(Action::Only), "what came before it is over");
+    }
+
+    #[test]
+    fn who_waits_comes_first_then_who_moved_most() {
+        let line = |id, read_bytes, cancelled_bytes, block_io_ns| Line {
+            id,
+            key: TaskKey::default(),
+            uid: 0,
+            user: None,
+            cmdline: None,
+            name: Rc::from(*b"x"),
+            own_name: false,
+            tids: Vec::new(),
+            now: Amounts { read_bytes, write_bytes: 5, cancelled_bytes, block_io_ns, ..Amounts::default() },
+            sum: Amounts::default(),
+            since_ns: 0,
+            unreadable: false,
+            ended: false,
+        };
+        let lines =
+            [line(1, 0, 5, None), line(2, 10, 0, None), line(3, 20, 0, Some(0.0)), line(4, 0, 5, Some(9.0))];
+        let mut all: Vec<_> = lines.iter().map(|line| shown(line, None)).collect();
+        Order::default().apply(&mut all, false);
+        assert_eq!(all.iter().map(|shown| shown.line.id).collect::<Vec<_>>(), [4, 3, 2, 1]);
     }
 
     #[test]

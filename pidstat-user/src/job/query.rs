@@ -141,13 +141,13 @@ fn unread(tree: &Tree, level: Level) {
         let unread = tree.unread(member);
         if unread.refused > 0 && level <= Level::Warning {
             eprintln!(
-                "kpidstat: {} of {} processes is null: no permission; root may read it",
+                "kpidstat: {} is null for {} of the processes: no permission; root may read it",
                 member.name(),
                 unread.refused
             );
         }
         if unread.gone > 0 && level <= Level::Debug {
-            eprintln!("kpidstat: {} of {} processes is null: they ended", member.name(), unread.gone);
+            eprintln!("kpidstat: {} is null for {} of the processes: they ended", member.name(), unread.gone);
         }
     }
 }

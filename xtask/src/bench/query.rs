@@ -7,6 +7,7 @@ use super::{
 use crate::pypi;
 use anyhow::{Context, Result, ensure};
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -17,6 +18,9 @@ pub const QUERIES: [(&str, &[&str]); 3] = [
     ("'' 'SELECT SUM(stat_rss) FROM record'", &["", "SELECT SUM(stat_rss) FROM record"]),
     ("", &[]),
 ];
+
+/// Stands for no query: what the last one has to read is read, and nothing is done with it.
+const READ_ONLY: usize = QUERIES.len();
 
 /// Where it is asked.
 pub const POPULATION: Population = Population::Processes(1_000);
@@ -47,6 +51,7 @@ pub fn play(kpidstat: &Path, rounds: usize) -> Result<Vec<Answer>> {
                     writeln!(out, "{query}\t{own}\t{cpu_ms}")?;
                 }
             }
+            writeln!(out, "{READ_ONLY}\ttrue\t{}", arena::wait(arena::fork(read_only)?))?;
         }
         Ok(())
     })?;
@@ -56,6 +61,27 @@ pub fn play(kpidstat: &Path, rounds: usize) -> Result<Vec<Answer>> {
         Some(Answer { query, own, cpu_ms: words.next()?.parse().ok()? })
     };
     said.lines().map(|line| answer(line).with_context(|| format!("no answer: {line}"))).collect()
+}
+
+/// Three system calls for each of two files of every process: nobody who asks `/proc` gets by with less.
+fn read_only() {
+    let mut buffer = [0u8; 8192];
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.as_encoded_bytes();
+        if !number[0].is_ascii_digit() {
+            continue;
+        }
+        for file in [&b"/stat\0"[..], b"/cmdline\0"] {
+            let path = [b"/proc/", number, file].concat();
+            // SAFETY: the path ends with a NUL, the buffer is as long as is said, and the descriptor is closed here only.
+            unsafe {
+                let fd = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
+                libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len());
+                libc::close(fd);
+            }
+        }
+    }
 }
 
 fn ask(program: &Path, arguments: &[&str]) -> Result<f64> {
@@ -72,6 +98,11 @@ fn ask(program: &Path, arguments: &[&str]) -> Result<f64> {
 pub fn cpu_ms(answers: &[Answer], query: usize, own: bool) -> Option<f64> {
     let of = answers.iter().filter(|answer| answer.query == query && answer.own == own);
     median(of.map(|answer| answer.cpu_ms).collect())
+}
+
+/// How many times the CPU time of reading alone Procpath takes for the last query.
+pub fn most(answers: &[Answer]) -> Option<f64> {
+    Some(cpu_ms(answers, READ_ONLY - 1, false)? / cpu_ms(answers, READ_ONLY, true)?)
 }
 
 /// How many times our CPU time Procpath takes.

@@ -123,9 +123,15 @@ fn unit() -> Result<Tally> {
     Ok(tally)
 }
 
+/// Builds the command that the suites run, with all that can be built into it.
+fn tested() -> Result<()> {
+    let of = ["--quiet", "--package", "pidstat-user", "--bin", "kpidstat", "--features", "parquet"];
+    run(cargo("build").args(of))
+}
+
 /// Builds the command and these suites of the tests package; gives the suites' programs.
 fn programs(names: &[String]) -> Result<Vec<PathBuf>> {
-    run(cargo("build").args(["--quiet", "--package", "pidstat-user", "--bin", "kpidstat"]))?;
+    tested()?;
     let mut build = cargo("test");
     build.args(["--package", "pidstat-tests", "--no-run", "--color", "never"]);
     build.args(names.iter().flat_map(|name| ["--test", name]));
@@ -197,15 +203,7 @@ fn suite(names: &[String], options: &[&str]) -> Result<Tally> {
     if names.is_empty() {
         bail!("there is none in tests/suites");
     }
-    run(cargo("build").args([
-        "--quiet",
-        "--package",
-        "pidstat-user",
-        "--bin",
-        "kpidstat",
-        "--features",
-        "parquet",
-    ]))?;
+    tested()?;
     let mut test = cargo("test");
     test.args(["--package", "pidstat-tests", "--no-fail-fast"]);
     for name in names {

@@ -13,6 +13,7 @@ use pidstat_user::{
 };
 use std::{
     io::{BufRead as _, Read as _},
+    net::{TcpListener, TcpStream},
     process::{Command, Stdio},
 };
 
@@ -182,6 +183,9 @@ fn the_books_of_a_line_are_its_devices_to_the_byte() {
     load.go();
     // PID, bytes that the device sent and received, packets.
     let device = load.report();
+    // A connection that ends, of another namespace: none of the line's bytes are its, but its last record passes the ring.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    drop(TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection"));
     watcher.await_samples(2);
     load.go();
     load.finish();

@@ -46,23 +46,25 @@ pub unsafe fn charge(sk: Socket, process: &Process, moved: Moved) {
     unsafe {
         match FLOWS.get_ptr_mut(key(sk.cookie(), process)) {
             Some(found) => add_to(found, moved),
-            None => begin(sk.0, moved.tx_bytes, moved.rx_bytes, moved.tx_messages << 32 | moved.rx_messages),
+            None => {
+                let messages = moved.tx_messages << 32 | moved.rx_messages;
+                begin(sk.0, sk.find_or_make(), moved.tx_bytes, moved.rx_bytes, messages);
+            }
         }
     }
 }
 
 /// The first use of a socket by the running process: once for each flow, so in a function of its own, whose stack and
-/// registers are not every call's. `messages` are those sent in the upper half, those received in the lower one.
+/// registers are not every call's. `messages` are those sent in the upper half, those received in the lower one. The socket's
+/// storage is the caller's business: a flow and a storage together are more than the stack holds on older kernels.
 #[cold]
 #[inline(never)]
-unsafe fn begin(sk: *mut c_void, tx_bytes: u64, rx_bytes: u64, messages: u64) {
-    let sk = Socket(sk);
+unsafe fn begin(sk: *mut c_void, counters: *mut SockCounters, tx_bytes: u64, rx_bytes: u64, messages: u64) {
     let (tx_messages, rx_messages) = (messages >> 32, messages & u64::from(u32::MAX));
     let moved = Moved { tx_bytes, rx_bytes, tx_messages, rx_messages };
     // SAFETY: as above.
     unsafe {
-        let unix = sk.family() == AF_UNIX;
-        let counters = sk.find_or_make();
+        let unix = Socket(sk).family() == AF_UNIX;
         if counters.is_null() {
             return uncounted(Loss::StorageNull, unix, moved.uncounted());
         }

@@ -146,7 +146,10 @@ pub unsafe fn ps_sockets(ctx: *mut StorageMap) -> i32 {
             let used = read_volatile(&raw const (*outbox).used) as usize & (OUTBOX_BYTES - 8);
             let place = (&raw mut (*outbox).bytes).cast::<u8>().add(used);
             let bytes = put(Socket(sk), counters, place);
-            write_volatile(&raw mut (*outbox).used, (used + bytes) as u64);
+            // The memory of a destroyed socket is a new one's at once, and then these were that one's numbers.
+            if read_volatile(&raw const (*counters).flags) & SOCK_FINAL == 0 {
+                write_volatile(&raw mut (*outbox).used, (used + bytes) as u64);
+            }
         }
         let walked = (*outbox).walked + 1;
         (*outbox).walked = walked;

@@ -160,9 +160,11 @@ fn files_are_put_away_when_they_are_large_and_who_came_second_is_refused() {
     assert!(whole >= 100 && whole.is_multiple_of(100), "{whole}");
     assert_eq!(samples(&read(&file)).len() % 100, 50);
 
-    let first =
-        tool::command(&recording(&file, &procfs, &["-i", "0.01"])).stderr(Stdio::null()).spawn().unwrap();
-    let _first = Recorder(first);
+    let start = || {
+        let mut first = tool::command(&recording(&file, &procfs, &["-i", "0.01"]));
+        Recorder(first.stderr(Stdio::null()).spawn().unwrap())
+    };
+    let mut first = start();
     let patience = Instant::now() + Duration::from_secs(20);
     let second = loop {
         let second = tool::run(&recording(&file, &procfs, &["-i", "0.01", "-r", "1"]));
@@ -170,6 +172,11 @@ fn files_are_put_away_when_they_are_large_and_who_came_second_is_refused() {
             break String::from_utf8_lossy(&second.stderr).into_owned();
         }
         assert!(Instant::now() < patience, "two recorders on one file");
+        // It may have been the one that came second, and was refused.
+        if first.0.try_wait().unwrap().is_some() {
+            first = start();
+        }
+        sleep(Duration::from_millis(100));
     };
     assert!(second.contains("is being recorded to by another process"), "{second}");
 }
